@@ -1,0 +1,118 @@
+"""One frozen tree of settings, read once at the rim and handed down as an argument.
+
+Sources, strongest first: environment variables (`PROVENANT_` and `__` between levels, as in
+`PROVENANT_INDEX__URL`), then `provenant.toml` in the home folder. Unknown keys are errors. Secrets come only from
+the environment. No default reaches a hosted service.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from governance.digests import digest_value
+from governance.errors import BadInput
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StoreSettings(_Section):
+    """Where records are kept."""
+
+    url: str = Field("", description="SQLAlchemy URL; empty means SQLite in the home folder.")
+
+
+class IndexSettings(_Section):
+    """The vector index."""
+
+    url: str = Field("", description="URL of a Qdrant server or cluster; empty means the embedded engine.")
+    api_key: SecretStr = Field(SecretStr(""), description="Key for the Qdrant server (environment only).")
+    keep_generations: int = Field(3, ge=1, description="Index generations kept for each collection.")
+    wait_seconds: float = Field(30.0, ge=0, description="How long a command waits for another that holds the index.")
+
+
+class IngestSettings(_Section):
+    """Reading, chunking and embedding."""
+
+    embedder: str = Field("all-minilm-l6-v2", description="Name of the embedder in the model catalogue.")
+    chunk_tokens: int = Field(224, ge=32, le=8192, description="Largest chunk in tokens, name and heading included.")
+    max_file_megabytes: int = Field(100, ge=1, description="Larger files are refused, with their size.")
+    batch_chunks: int = Field(32, ge=1, description="Chunks embedded at once.")
+
+
+class RetrievalSettings(_Section):
+    """Searching."""
+
+    candidates: int = Field(100, ge=1, le=1000, description="Passages taken from each of dense and sparse search.")
+    top_k: int = Field(8, ge=1, le=200, description="Passages returned.")
+    fusion: Literal["distribution", "rank"] = Field("distribution", description="How dense and sparse are fused.")
+
+
+class AnswerSettings(_Section):
+    """Prompting, generating and checking."""
+
+    model: str = Field("smollm2-135m-instruct", description="Name of the base model in the model catalogue.")
+    context_tokens: int = Field(640, ge=64, description="Token budget for the passages in the prompt.")
+    max_new_tokens: int = Field(96, ge=1, le=4096, description="Longest answer in tokens.")
+    max_question_characters: int = Field(4000, ge=1, description="Longer questions are refused.")
+
+
+class ServerSettings(_Section):
+    """The web process."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on; anything but loopback needs a token.")
+    port: int = Field(7860, ge=0, le=65535, description="Port to listen on.")
+    token: SecretStr = Field(SecretStr(""), description="Token asked of every caller (environment only).")
+
+
+class Settings(BaseSettings):
+    """Everything an installation can set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PROVENANT_", env_nested_delimiter="__", frozen=True, extra="forbid", nested_model_default_partial_update=True
+    )
+
+    home: Path = Field(Path("~/.local/share/provenant"), description="Folder of state: records, documents, indexes.")
+    models: Path = Field(Path("~/.cache/provenant/models"), description="Folder of models.")
+    store: StoreSettings = StoreSettings()
+    index: IndexSettings = IndexSettings()
+    ingest: IngestSettings = IngestSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
+    answer: AnswerSettings = AnswerSettings()
+    server: ServerSettings = ServerSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: arguments, environment, then the file in the home folder."""
+        home = Path(os.environ.get("PROVENANT_HOME", "~/.local/share/provenant")).expanduser()
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=home / "provenant.toml")
+
+    def digest(self) -> str:
+        """Return the Digest of all settings that can change an answer; paths and secrets are left out."""
+        kept = self.model_dump(mode="json", include={"ingest", "retrieval", "answer"})
+        return digest_value(kept)
+
+
+def load_settings() -> Settings:
+    """Read the settings and make the folder paths absolute. Raises BadInput naming each wrong key."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise BadInput(f"The settings have an error ({wrong}). Correct provenant.toml or the environment.") from error
+    return settings.model_copy(
+        update={"home": settings.home.expanduser().absolute(), "models": settings.models.expanduser().absolute()}
+    )

@@ -1,0 +1,94 @@
+"""What a parser hands over: one immutable text with its pages, its Clauses and the way back to the source.
+
+All offsets are Unicode code points of `ParsedDocument.text`, which is UTF-8 with LF line ends only. A parser never
+sets an access label, a version or a logical name: it knows one file and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+AttributeValue = str | float | bool
+ClauseKind = Literal["clause", "table", "record"]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of the source: its 1-based number, the text it holds, and its size in PDF points (0 when it has none)."""
+
+    number: int
+    start: int
+    end: int
+    width: float = 0.0
+    height: float = 0.0
+
+
+@dataclass(frozen=True)
+class Clause:
+    """The smallest unit a person would cite.
+
+    `number` is as printed ("12.3(b)", or the record id of a catalogue), "" where there is none; `path` holds the
+    headings from the outermost to this one; `start` and `end` span the text, heading line included. A table keeps its
+    header; a record keeps its attributes, typed.
+    """
+
+    number: str
+    path: tuple[str, ...]
+    start: int
+    end: int
+    kind: ClauseKind = "clause"
+    attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class GlyphRun:
+    """Text [start, end) that equals the PDF engine's page text from `index` on, one code point to one code point.
+
+    Lets the viewer find a span again on the page without searching for its words.
+    """
+
+    start: int
+    end: int
+    page: int
+    index: int
+
+
+@dataclass(frozen=True)
+class ParsedDocument:
+    """The extracted text of one source and everything that was learned about its structure."""
+
+    text: str
+    media_type: str
+    title: str
+    pages: tuple[Page, ...]
+    clauses: tuple[Clause, ...]
+    runs: tuple[GlyphRun, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def page_at(self, offset: int) -> int | None:
+        """Return the number of the page that holds an offset, or None for a source without pages."""
+        for page in self.pages:
+            if page.start <= offset < max(page.end, page.start + 1):
+                return page.number
+        return None
+
+    def to_json(self) -> str:
+        """Return the stored form. `from_json` gives back an equal value."""
+        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, stored: str) -> ParsedDocument:
+        """Read the stored form. Raises KeyError or ValueError where it is damaged."""
+        value = json.loads(stored)
+        return cls(
+            text=value["text"],
+            media_type=value["media_type"],
+            title=value["title"],
+            pages=tuple(Page(**page) for page in value["pages"]),
+            clauses=tuple(Clause(**{**clause, "path": tuple(clause["path"])}) for clause in value["clauses"]),
+            runs=tuple(GlyphRun(**run) for run in value["runs"]),
+            warnings=tuple(value["warnings"]),
+        )
