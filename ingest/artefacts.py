@@ -32,15 +32,15 @@ class Artefacts:
         self.root = root
 
     def keep_source(self, version: str, source: Path) -> Path:
-        """Copy a source under its Digest, once, and return the copy."""
-        target = self._folder(version) / f"source{source.suffix.lower()}"
+        """Keep a source under its Digest and its own file name, once, and return the kept file."""
+        target = self._folder(version) / "source" / source.name
         if not target.exists():
             _write_aside(target, source.read_bytes())
         return target
 
     def source(self, version: str) -> Path:
         """Return the kept source of a version. Raises NotFound."""
-        found = sorted(self._folder(version).glob("source*"))
+        found = sorted(path for path in (self._folder(version) / "source").glob("*") if path.suffix != ".part")
         if not found:
             raise NotFound(f"The source of version {version[:19]} is not in {self.root}. Run the ingest again.")
         return found[0]

@@ -24,7 +24,7 @@ from ingest.documents import AttributeValue
 
 EVERYONE = "everyone"
 NO_END = 99991231
-Operator = Literal["=", "any", "<", "<=", ">", ">="]
+Operator = Literal["=", "any", "none", "<", "<=", ">", ">="]
 Vector = NDArray[np.float32]  # (dimension,)
 _FIELDS = {"document", "version", "title", "clause", "kind", "page", "labels", "active", "effective_from", "effective_to"}
 

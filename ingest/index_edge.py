@@ -187,6 +187,8 @@ def _condition(condition: Condition) -> Any:
     match condition.operator, condition.value:
         case "any", tuple() as values:
             return edge.FieldCondition(condition.field, match=edge.MatchAny(list(values)))
+        case "none", tuple() as values:
+            return edge.FieldCondition(condition.field, match=edge.MatchExcept(list(values)))
         case "=", str() as value:
             return edge.FieldCondition(condition.field, match=edge.MatchValue(value))
         case "=", float() | int() as value:

@@ -175,6 +175,8 @@ def _condition(condition: Condition) -> models.FieldCondition:
     match condition.operator, condition.value:
         case "any", tuple() as values:
             return models.FieldCondition(key=condition.field, match=models.MatchAny(any=list(values)))
+        case "none", tuple() as values:
+            return models.FieldCondition(key=condition.field, match=models.MatchExcept(**{"except": list(values)}))
         case "=", str() as value:
             return models.FieldCondition(key=condition.field, match=models.MatchValue(value=value))
         case "=", float() | int() as value:

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pypdfium2.raw as pdfium_c
@@ -29,7 +31,9 @@ _FONT_NAME_BYTES = 128
 
 def _translation() -> dict[int, str]:
     table = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), *range(0xD800, 0xE000), 0xFFFF], _NO_MEANING)
-    table.update(dict.fromkeys([0x09, 0x0B, 0x0C, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000], " "))
+    table.update(
+        dict.fromkeys([0x09, 0x0B, 0x0C, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000], " ")
+    )
     table.update(dict.fromkeys([0x0A, 0x0D, 0x2028, 0x2029], " "))
     table.update(dict.fromkeys(map(ord, _BULLETS), "•"))
     table.update({ord(LINE_END_HYPHEN): "-", 0xAD: "-"})
@@ -63,6 +67,11 @@ class Frame:
         if self.rotation == 270:
             return self.top - y, x - self.left
         return x - self.left, y - self.bottom
+
+    def box(self, left: float, bottom: float, right: float, top: float) -> tuple[float, float, float, float]:
+        """Return a box of PDF space on the shown page: left, bottom, right, top."""
+        (x0, y0), (x1, y1) = self.seen(left, bottom), self.seen(right, top)
+        return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
 
     @property
     def width(self) -> float:
@@ -119,9 +128,7 @@ class PageText:
         text = _page_text(handle)
         hyphens = frozenset(i for i, c in enumerate(text) if c == LINE_END_HYPHEN and _is_hyphen(handle, i))
         if len(hyphens) < text.count(LINE_END_HYPHEN):
-            text = "".join(
-                _NO_MEANING if c == LINE_END_HYPHEN and i not in hyphens else c for i, c in enumerate(text)
-            )
+            text = "".join(_NO_MEANING if c == LINE_END_HYPHEN and i not in hyphens else c for i, c in enumerate(text))
         return cls(handle, number, text, frame, hyphens)
 
     def lines(self, skip: Iterable[int] = ()) -> list[PdfLine]:
@@ -169,9 +176,13 @@ class PageText:
         """Return the tight box of a character on the shown page: left, bottom, right, top."""
         left, right, bottom, top = (ctypes.c_double() for _ in range(4))
         pdfium_c.FPDFText_GetCharBox(self.handle, self.char_index(index), left, right, bottom, top)
-        first = self.frame.seen(left.value, bottom.value)
-        second = self.frame.seen(right.value, top.value)
-        return min(first[0], second[0]), min(first[1], second[1]), max(first[0], second[0]), max(first[1], second[1])
+        return self.frame.box(left.value, bottom.value, right.value, top.value)
+
+    def rectangle(self, number: int) -> tuple[float, float, float, float]:
+        """Return a rectangle of the last `FPDFText_CountRects` on the shown page: left, bottom, right, top."""
+        left, top, right, bottom = (ctypes.c_double() for _ in range(4))
+        pdfium_c.FPDFText_GetRect(self.handle, number, left, top, right, bottom)
+        return self.frame.box(left.value, bottom.value, right.value, top.value)
 
     def size(self, index: int) -> float:
         """Return the font size of a character as it is seen, in points to one decimal (text matrix included)."""
@@ -217,3 +228,48 @@ def _kept(start: int, end: int, skipped: set[int]) -> list[tuple[int, int]]:
         else:
             spans.append((index, index + 1))
     return spans
+
+
+def mend_hyphens(pages: Sequence[list[PdfLine]], hyphens: Sequence[frozenset[int]]) -> list[list[PdfLine]]:
+    """Join words that a hyphen broke at a line end, where the document shows that they are one word.
+
+    `hyphens` holds, for each page, the text indices of hyphens at line ends. One word means: it is written without a
+    hyphen elsewhere, or its second half is no word of the document by itself.
+    """
+    words: Counter[str] = Counter()
+    for lines in pages:
+        for line in lines:
+            words.update(_WORD.findall(line.text.lower()))
+    return [
+        [_mended(line, at, words) for line in lines] if at else lines for lines, at in zip(pages, hyphens, strict=True)
+    ]
+
+
+def _mended(line: PdfLine, hyphens: frozenset[int], words: Counter[str]) -> PdfLine:
+    pieces: list[Piece] = []
+    for piece in line.pieces:
+        start = 0
+        breaks = [i for i in range(len(piece.text)) if piece.index >= 0 and piece.index + i in hyphens]
+        for at in breaks:
+            if _is_one_word(piece.text[:at], piece.text[at + 1 :], words):
+                pieces.append(Piece(piece.text[start:at], piece.index + start))
+                start = at + 1
+        pieces.append(Piece(piece.text[start:], piece.index + start if piece.index >= 0 else -1))
+    return replace(line, pieces=tuple(pieces)) if len(pieces) > len(line.pieces) else line
+
+
+def _is_one_word(before: str, after: str, words: Counter[str]) -> bool:
+    left, right = _LAST_WORD.search(before.lower()), _FIRST_WORD.match(after.lower())
+    if left is None or right is None or not after[0].islower():
+        return False
+    first, second = left[0], right[0]
+    if "-" in first or words[f"{first}-{second}"] > 1:  # the broken word itself counts once
+        return False
+    if words[first + second]:
+        return True
+    return not words[second] and len(first) > 1 and not (words[first] and len(second) > 4)
+
+
+_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+_LAST_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*$")
+_FIRST_WORD = re.compile(r"[^\W\d_]+")

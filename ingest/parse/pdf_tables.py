@@ -118,9 +118,7 @@ def _segments(raw_page: Any) -> Iterator[tuple[tuple[float, float], tuple[float,
         yield from _object_segments(pdfium_c.FPDFPage_GetObject(raw_page, index), _IDENTITY, 0)
 
 
-def _object_segments(
-    item: Any, outer: Matrix, depth: int
-) -> Iterator[tuple[tuple[float, float], tuple[float, float]]]:
+def _object_segments(item: Any, outer: Matrix, depth: int) -> Iterator[tuple[tuple[float, float], tuple[float, float]]]:
     kind = pdfium_c.FPDFPageObj_GetType(item)
     if kind == pdfium_c.FPDF_PAGEOBJ_PATH:
         yield from _path_segments(item, _chain(_matrix(item), outer))
@@ -275,9 +273,7 @@ def _centres(page: PageText) -> list[tuple[int, float, float]]:
     return centres
 
 
-def _fill(
-    grid: Grid, centres: list[tuple[int, float, float]], used: set[int]
-) -> dict[tuple[int, int], list[int]]:
+def _fill(grid: Grid, centres: list[tuple[int, float, float]], used: set[int]) -> dict[tuple[int, int], list[int]]:
     joined = grid.joined()
     cells: dict[tuple[int, int], list[int]] = {}
     for index, x, y in centres:

@@ -130,6 +130,13 @@ def test_filters_count_what_they_say(engine: IndexEngine, text: str, expected: i
     index.close()
 
 
+def test_excluded_values_are_not_found(engine: IndexEngine) -> None:
+    engine.build("g1", ENTRIES)
+    index = engine.open("g1")
+    assert index.count([Condition("document", "none", ("document-0.pdf", "document-1.pdf"))]) == 200
+    index.close()
+
+
 def test_scroll_gives_every_chunk_back_equal(engine: IndexEngine) -> None:
     engine.build("g1", ENTRIES)
     index = engine.open("g1")

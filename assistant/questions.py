@@ -1,0 +1,70 @@
+"""Questions: what a person asked, made fit to search with.
+
+A Question is checked for length and cleaned of control characters. A follow-up that cannot be read alone ("and for
+contractors?") is condensed with what was asked before into one standalone Query, by rule and not by the model, so
+that the rewriting can be shown, repeated and never reaches beyond what the person asked.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ingest.words import content_words, words
+from governance.errors import BadInput
+
+_OPENERS = re.compile(
+    r"^(and|but|or|so|also|then|what about|how about|what if|why|why not|who else|anything else|since when|"
+    r"until when|for how long|how so|same for|is that|are they|is it|does it|do they|can it|can they)\b",
+    re.IGNORECASE,
+)
+_POINTERS = {"it", "its", "they", "them", "their", "that", "this", "these", "those", "he", "she", "his", "her", "there"}
+_STANDALONE_WORDS = 7
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is searched: the question itself, or one that also holds what it refers to."""
+
+    text: str
+    rewritten: bool
+
+
+def check_question(text: str, *, most_characters: int) -> str:
+    """Return a question without control characters. Raises BadInput for an empty or too long one."""
+    if len(text) > most_characters:
+        raise BadInput(
+            f"The question has {len(text):,} characters and the limit is {most_characters:,}. Ask a shorter one, "
+            "or ingest the text as a document and ask about it."
+        )
+    visible = "".join(" " if unicodedata.category(sign) in {"Cc", "Cs", "Co", "Cn"} else sign for sign in text)
+    question = re.sub(r"\s+", " ", visible).strip()
+    if not any(sign.isalnum() for sign in question):
+        raise BadInput("The question is empty. Type what you want to know, in a sentence or a few words.")
+    return question
+
+
+def condense(question: str, earlier: Sequence[str]) -> Query:
+    """Return the standalone Query of a question, given the earlier Queries of the conversation, oldest first."""
+    if not earlier or not _leans_on_earlier(question):
+        return Query(question, rewritten=False)
+    mine = set(content_words(question))
+    missing = [word for word in _topic(earlier[-1]) if word.casefold() not in mine]
+    if not missing:
+        return Query(question, rewritten=False)
+    return Query(f"{question.rstrip(' ?.!')} ({' '.join(missing)})?", rewritten=True)
+
+
+def _leans_on_earlier(question: str) -> bool:
+    found = words(question)
+    opened = _OPENERS.match(question) is not None and len(content_words(question)) < _STANDALONE_WORDS
+    pointed = any(word in _POINTERS for word in found) and len(content_words(question)) < _STANDALONE_WORDS
+    return opened or pointed or len(content_words(question)) <= 1
+
+
+def _topic(query: str) -> list[str]:
+    """Return the words of an earlier query that carry its topic, as written, each once."""
+    kept = dict.fromkeys(word for word in re.findall(r"[\w./-]+", query) if content_words(word))
+    return [word.strip("./-") for word in kept]
