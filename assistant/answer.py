@@ -117,3 +117,14 @@ def passage_value(passage: Passage) -> dict[str, Any]:
         "char_end": chunk.end,
         "text": chunk.text,
     }
+
+
+def event_value(event: AskEvent) -> dict[str, Any]:
+    """Return the JSON form of an event, as it travels over HTTP; `type` is step, draft or answer."""
+    match event:
+        case Step():
+            return {"type": "step", **asdict(event)}
+        case Draft():
+            return {"type": "draft", "text": event.text}
+        case Answer():
+            return {"type": "answer", **event.to_value()}

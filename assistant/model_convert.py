@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import errno
 import importlib.util
+import io
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -96,13 +97,14 @@ def _dequantize(gguf_file: Path, base: Path) -> str:
     splitting = _word_splitting(gguf_file)
     tokenizer = AutoTokenizer.from_pretrained(gguf_file.parent, gguf_file=gguf_file.name, local_files_only=True)
     _set_word_splitting(tokenizer, splitting)
-    model = AutoModelForCausalLM.from_pretrained(
-        gguf_file.parent,
-        gguf_file=gguf_file.name,
-        quantization_config=GgufConfig(dequantize=True),
-        dtype=torch.bfloat16,
-        local_files_only=True,
-    )
+    with redirect_stderr(io.StringIO()):  # its progress bar has no other switch
+        model = AutoModelForCausalLM.from_pretrained(
+            gguf_file.parent,
+            gguf_file=gguf_file.name,
+            quantization_config=GgufConfig(dequantize=True),
+            dtype=torch.bfloat16,
+            local_files_only=True,
+        )
     model.save_pretrained(base)
     _save_tokenizer(tokenizer, base)
     return splitting
@@ -120,7 +122,8 @@ def _word_splitting(gguf_file: Path) -> str:
 def _set_word_splitting(tokenizer: Any, splitting: str) -> None:
     """Give a GGUF tokenizer the word splitting of its model, which transformers leaves at the one of GPT-2.
 
-    For SmolLM that loses the split before each digit: "\\n\\n1" becomes other tokens than the model was trained on.
+    For SmolLM that loses the split before each digit: a list after an empty line becomes other tokens than the model
+    was trained on.
     """
     from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
 

@@ -23,6 +23,26 @@ _OPENERS = re.compile(
 _POINTERS = {"it", "its", "they", "them", "their", "that", "this", "these", "those", "he", "she", "his", "her", "there"}
 _STANDALONE_WORDS = 7
 
+_KINDS = tuple(
+    (re.compile(asks, re.IGNORECASE), re.compile(holds, re.IGNORECASE))
+    for asks, holds in (
+        (
+            r"\bhow (long|soon|often|early|much (time|notice))\b|\bhow far in advance\b|\bnotice\b|\bperiod\b",
+            r"\b(day|month|year|hour|week|minute|quarter|decade)s?\b|\b(quarterly|annual|annually|monthly|daily|weekly|"
+            r"immediately|soon|prompt|promptly)\b|\b\d+[- ](day|month|year|hour|week)",
+        ),
+        (
+            r"\bhow much\b|\bprice\b|\bcosts?\b|\bfees?\b|\bcharges?\b|\bfine\b|\bfunding\b",
+            r"[$€£]|\b(usd|eur|dollars?|euros?|cents?|percent|free of charge|no charge)\b|%",
+        ),
+        (
+            r"\bhow (many|big|large|small|heavy|fast|wide|tall)\b|\bnumber of\b|\bshare\b|\bpercent|\brate\b",
+            r"\d|\b(one|two|three|four|"
+            r"five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|half|quarter)\b",
+        ),
+    )
+)
+
 
 @dataclass(frozen=True)
 class Query:
@@ -55,6 +75,17 @@ def condense(question: str, earlier: Sequence[str]) -> Query:
     if not missing:
         return Query(question, rewritten=False)
     return Query(f"{question.rstrip(' ?.!')} ({' '.join(missing)})?", rewritten=True)
+
+
+def holds_kind(question: str, text: str) -> bool:
+    """Tell whether a text holds the kind of thing a question asks for (a time, an amount, a number).
+
+    True for a question that asks for none of them.
+    """
+    for asks, holds in _KINDS:
+        if asks.search(question):
+            return holds.search(text) is not None
+    return True
 
 
 def _leans_on_earlier(question: str) -> bool:

@@ -10,43 +10,59 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from assistant.questions import holds_kind
 from assistant.retrieve import Passage
 from assistant.support import Weigh, Window, windows_of
 from ingest.words import stems
+from ingest.chunks import readable_name
 from ingest.embed import Embedder
 
-_CLOSENESS, _COVERAGE, _RANK = 0.5, 0.35, 0.15
+_CLOSENESS, _REST, _COVERAGE, _RANK, _KIND = 0.5, 0.2, 0.2, 0.15, 0.2
 _MOST_WINDOWS = 48
-_LEAST_WORDS = 3
+_LEAST_WORDS = 2
 _MOST_CHARACTERS = 700
 
 
 @dataclass(frozen=True)
 class Quote:
-    """A window with how well it answers, from 0 to 1, and its two parts."""
+    """A window with how well it answers, from 0 to 1, and its parts.
+
+    `rest_closeness` compares the window alone with what the question asks beside the name of the document or record.
+    """
 
     window: Window
     score: float
     closeness: float
+    rest_closeness: float
     coverage: float
 
 
-def rank_quotes(
-    question: str, passages: Sequence[Passage], *, embedder: Embedder, weigh: Weigh
-) -> list[Quote]:
+def rank_quotes(question: str, passages: Sequence[Passage], *, embedder: Embedder, weigh: Weigh) -> list[Quote]:
     """Return the windows of the Passages, the best answer first."""
     windows = _candidates(question, passages, weigh)
     if not windows:
         return []
-    vectors = embedder.embed([question, *[_in_context(window) for window in windows]])
-    closeness = vectors[1:] @ vectors[0]
+    rest = _without_names(question, windows[0].passage) or question
+    vectors = embedder.embed([question, rest, *[_in_context(window) for window in windows], *[w.text for w in windows]])
+    in_context, alone = vectors[2 : 2 + len(windows)] @ vectors[0], vectors[2 + len(windows) :] @ vectors[1]
     quotes = []
-    for window, close in zip(windows, closeness, strict=True):
+    for window, close, rest_close in zip(windows, in_context, alone, strict=True):
         covered = coverage(question, _in_context(window), weigh=weigh)
         near = 1 / window.passage.rank**0.5
-        score = _CLOSENESS * float(close) + _COVERAGE * covered + _RANK * near
-        quotes.append(Quote(window, score, float(close), covered))
+        kind = 1.0 if holds_kind(question, window.text) else 0.0
+        score = (
+            _CLOSENESS * float(close) + _REST * float(rest_close) + _COVERAGE * covered + _RANK * near + _KIND * kind
+        )
+        quotes.append(Quote(window, score, float(close), float(rest_close), covered))
     return sorted(quotes, key=lambda quote: (-quote.score, quote.window.passage.rank, quote.window.start))
+
+
+def _without_names(question: str, first: Passage) -> str:
+    chunk = first.chunk
+    title = " ".join(chunk.path) if chunk.kind == "record" else f"{chunk.title} {readable_name(chunk.document)}"
+    named = set(stems(title))
+    rest = " ".join(word for word in question.split() if not stems(word) or not named.issuperset(stems(word)))
+    return rest if stems(rest) else ""
 
 
 def coverage(question: str, text: str, *, weigh: Weigh) -> float:

@@ -67,9 +67,7 @@ def check_sentence(sentence: str, passages: Sequence[Passage], *, weigh: Weigh) 
     return best
 
 
-def _check_window(
-    sentence: str, wanted: Sequence[str], window: Window, *, named: set[str], weigh: Weigh
-) -> Finding:
+def _check_window(sentence: str, wanted: Sequence[str], window: Window, *, named: set[str], weigh: Weigh) -> Finding:
     said = set(stems(window.text))
     total = sum(weigh(stem) for stem in wanted)
     in_window = sum(weigh(stem) for stem in wanted if stem in said)

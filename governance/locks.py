@@ -20,7 +20,9 @@ from governance.store import now
 
 
 @contextmanager
-def hold(path: Path, *, doing: str, wait_seconds: float = 0.0, facts: Mapping[str, Any] | None = None) -> Iterator[None]:
+def hold(
+    path: Path, *, doing: str, wait_seconds: float = 0.0, facts: Mapping[str, Any] | None = None
+) -> Iterator[None]:
     """Hold the lock at `path` for a block. Raises Busy naming the holder when it is not free in time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path, thread_local=False)
@@ -29,7 +31,9 @@ def hold(path: Path, *, doing: str, wait_seconds: float = 0.0, facts: Mapping[st
     except Timeout as error:
         raise Busy(f"{describe_holder(path)} Wait until it is done and try again.") from error
     try:
-        _write_facts(path, {"doing": doing, "pid": os.getpid(), "since": now().isoformat(timespec="seconds"), **(facts or {})})
+        _write_facts(
+            path, {"doing": doing, "pid": os.getpid(), "since": now().isoformat(timespec="seconds"), **(facts or {})}
+        )
         yield
     finally:
         _facts_file(path).unlink(missing_ok=True)

@@ -75,7 +75,11 @@ class Settings(BaseSettings):
     """Everything an installation can set."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PROVENANT_", env_nested_delimiter="__", frozen=True, extra="forbid", nested_model_default_partial_update=True
+        env_prefix="PROVENANT_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        nested_model_default_partial_update=True,
     )
 
     home: Path = Field(Path("~/.local/share/provenant"), description="Folder of state: records, documents, indexes.")

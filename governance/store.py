@@ -170,7 +170,9 @@ class Store:
             if "locked" in str(error.orig):
                 raise Busy("The records are locked by another command for too long. Try again.") from error
             if "disk is full" in str(error.orig):
-                raise ProvenantError("The disk is full: the records could not be written. Free space, try again.") from error
+                raise ProvenantError(
+                    "The disk is full: the records could not be written. Free space, try again."
+                ) from error
             raise ProvenantError(f"The records could not be read or written: {error.orig}.") from error
 
     def close(self) -> None:

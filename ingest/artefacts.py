@@ -73,6 +73,10 @@ class Artefacts:
         np.save(aside, vectors)
         aside.rename(base.with_suffix(".npy"))
 
+    def has_chunks(self, version: str, name: str) -> bool:
+        """Tell whether Chunks and their vectors are there; the vectors are written last."""
+        return (self._folder(version) / f"{name}.npy").is_file()
+
     def chunks(self, version: str, name: str) -> tuple[list[Chunk], Matrix] | None:
         """Return stored Chunks and vectors, or None where they are absent or do not fit together."""
         base = self._folder(version) / name

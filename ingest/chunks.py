@@ -70,9 +70,7 @@ def cut_chunks(parsed: ParsedDocument, source: ChunkSource, *, tokens: TokenOffs
     return chunks
 
 
-def _chunk(
-    parsed: ParsedDocument, source: ChunkSource, *, clause: Clause, span: tuple[int, int], before: str
-) -> Chunk:
+def _chunk(parsed: ParsedDocument, source: ChunkSource, *, clause: Clause, span: tuple[int, int], before: str) -> Chunk:
     start, end = span
     text = parsed.text[start:end]
     lead = before if start > clause.start or clause.kind != "record" else before.split("\n")[0]

@@ -26,7 +26,18 @@ EVERYONE = "everyone"
 NO_END = 99991231
 Operator = Literal["=", "any", "none", "<", "<=", ">", ">="]
 Vector = NDArray[np.float32]  # (dimension,)
-_FIELDS = {"document", "version", "title", "clause", "kind", "page", "labels", "active", "effective_from", "effective_to"}
+_FIELDS = {
+    "document",
+    "version",
+    "title",
+    "clause",
+    "kind",
+    "page",
+    "labels",
+    "active",
+    "effective_from",
+    "effective_to",
+}
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,9 @@ class EdgeEngine:
         try:
             lock.acquire(blocking=False)
         except Timeout as error:
-            raise Busy(f"Index generation {generation} is open in another process. Try again when it is done.") from error
+            raise Busy(
+                f"Index generation {generation} is open in another process. Try again when it is done."
+            ) from error
         try:
             manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
             return EdgeIndex(edge.EdgeShard.load(str(folder / "shard")), WordModel(manifest["average_length"]), lock)

@@ -40,7 +40,9 @@ def parse_with_llama(path: Path) -> ParsedDocument:
     try:
         documents = _reader(path.suffix.lower()).load_data(path)
     except ImportError as error:
-        raise BadInput(f"Reading {path.suffix} files needs the extra `readers`: pip install 'provenant[readers]'.") from error
+        raise BadInput(
+            f"Reading {path.suffix} files needs the extra `readers`: pip install 'provenant[readers]'."
+        ) from error
     except Exception as error:  # noqa: BLE001  (each reader raises what its own library raises)
         raise BadInput(f"{path.name} is not a readable {path.suffix} file ({type(error).__name__}).") from error
     text = "\n\n".join(document.text for document in documents if document.text.strip())
@@ -98,5 +100,7 @@ def _reader(suffix: str) -> Any:
 
 def _file_stem(document: Document) -> str:
     named = document.metadata.get("file_name") or document.metadata.get("title") or document.metadata.get("url")
-    stem = re.sub(r"[^\w.-]+", "-", str(named)).strip("-.") if named else f"document-{short(digest_text(document.text))}"
+    stem = (
+        re.sub(r"[^\w.-]+", "-", str(named)).strip("-.") if named else f"document-{short(digest_text(document.text))}"
+    )
     return stem.removesuffix(".txt")[:120]

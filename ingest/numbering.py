@@ -12,18 +12,20 @@ from typing import Literal
 
 Family = Literal["word", "decimal", "integer", "list"]
 
-_CONTAINERS = "article|chapter|part|title|appendix|annex|exhibit|schedule|attachment|addendum|amendment"
+_CONTAINERS = "article|chapter|part|appendix|annex|exhibit|schedule|attachment|addendum|amendment"
 _WORD = re.compile(
-    rf"(?P<word>{_CONTAINERS}|section|sec\.|§{{1,2}})\s*(?:no\.?\s*)?"
-    r"(?P<value>\d{1,3}(?:\.\d{1,3})*|[IVXLC]{1,6}|[A-Z](?:[-.]?\d{1,2})*)(?P<tail>(?:\([a-zA-Z0-9]{1,4}\))*)"
+    rf"(?P<word>(?:{_CONTAINERS}|section|sec\.)(?=\s)|§{{1,2}})\s*(?:no\.?\s*)?"
+    r"(?P<value>\d{1,3}(?:\.\d{1,3})*|[A-Z](?:[-.]?\d{1,2})+|[IVXLC]{1,6}|[A-Z])(?P<tail>(?:\([a-zA-Z0-9]{1,4}\))*)"
     r"(?![\w(])[.:)]?(?P<rest>.*)",
     re.IGNORECASE | re.DOTALL,
 )
 _DECIMAL = re.compile(
-    r"(?P<value>(?:[A-Z]\.)?\d{1,3}(?:\.\d{1,3})+|[A-Z]\.\d{1,3})(?P<tail>(?:\([a-zA-Z0-9]{1,4}\))*)[.:)]?(?P<rest>\s.*|)$",
+    r"(?P<value>(?:[A-Z]\.)?\d{1,3}(?:\.\d{1,3})+|[A-Z]\.\d{1,3})(?P<tail>(?:\([a-zA-Z0-9]{1,4}\))*)(?:[.:)]?(?P<rest>\s.*|)|\.(?P<close>[A-Z“\"].*))$",
     re.DOTALL,
 )
-_INTEGER = re.compile(r"(?P<value>\d{1,3})(?P<mark>[.:)]?)(?P<rest>\s.*|)$", re.DOTALL)
+_INTEGER = re.compile(
+    r"(?P<value>\d{1,3})(?:(?P<mark>[.:)]?)(?P<rest>\s.*|)|(?P<dot>\.)(?P<close>[A-Z“\"].*))$", re.DOTALL
+)
 _PAREN = re.compile(r"\((?P<value>[a-zA-Z]{1,5}|\d{1,3})\)(?P<rest>.*)$", re.DOTALL)
 _DOT = re.compile(r"(?P<value>[a-zA-Z]|[ivxIVX]{2,5})(?P<mark>[.)])(?P<rest>\s.*|)$", re.DOTALL)
 _ROMAN = re.compile(r"(?=[ivxlc])(?:x[cl]|l?x{0,3})(?:i[xv]|v?i{0,3})$")
@@ -52,8 +54,8 @@ def read_labels(text: str) -> tuple[Label, ...]:
     if found := _DECIMAL.match(text):
         return _decimal_labels(found)
     if found := _INTEGER.match(text):
-        style = f"integer{found['mark']}"
-        return (Label("integer", style, (int(found["value"]),), found["value"], found["rest"].strip()),)
+        style = f"integer{found['dot'] or found['mark']}"
+        return (Label("integer", style, (int(found["value"]),), found["value"], _rest(found)),)
     if found := _PAREN.match(text):
         return _list_labels("paren", found["value"], f"({found['value']})", found["rest"])
     if found := _DOT.match(text):
@@ -69,6 +71,11 @@ def roman_value(text: str) -> int | None:
     values = [_ROMAN_DIGITS[digit] for digit in digits]
     following = [*values[1:], 0]
     return sum(-value if value < after else value for value, after in zip(values, following, strict=True))
+
+
+def _rest(found: re.Match[str]) -> str:
+    """Return the line after its number; some write "1.Term" without a space."""
+    return (found["close"] or found["rest"] or "").strip()
 
 
 def _word_labels(found: re.Match[str]) -> tuple[Label, ...]:
@@ -90,7 +97,9 @@ def _word_labels(found: re.Match[str]) -> tuple[Label, ...]:
 def _decimal_labels(found: re.Match[str]) -> tuple[Label, ...]:
     values = _values(found["value"])
     style = "decimal" if found["value"][0].isdigit() else "decimal-letter"
-    return (Label("decimal", style, values, found["value"] + found["tail"], found["rest"].strip()),)
+    if len(values) == 2 and values[1] == 0:  # "2.0" is the chapter of 2.1
+        values = values[:1]
+    return (Label("decimal", style, values, found["value"] + found["tail"], _rest(found)),)
 
 
 def _list_labels(form: str, value: str, printed: str, rest: str) -> tuple[Label, ...]:
@@ -111,7 +120,9 @@ def _values(text: str) -> tuple[int, ...]:
     parts = [part for part in re.split(r"[.\-]", re.sub(r"(?<=[A-Za-z])(?=\d)", ".", text)) if part]
     values: list[int] = []
     for part in parts:
-        value = int(part) if part.isdigit() else _first(roman_value(part), _letter_value(part))
+        # C and L alone are letters: nobody has a hundred annexes
+        roman = None if part.upper() in ("C", "L") else roman_value(part)
+        value = int(part) if part.isdigit() else _first(roman, _letter_value(part))
         if value is None:
             return ()
         values.append(value)

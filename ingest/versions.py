@@ -33,15 +33,15 @@ class Version:
     parser: str
     title: str
     media_type: str
-    source_root: str
-    labels: tuple[str, ...]
-    status: VersionStatus
-    effective_from: date
-    effective_to: date | None
     pages: int
     characters: int
     chunks: int
     warnings: tuple[str, ...]
+    source_root: str = ""
+    labels: tuple[str, ...] = ()
+    status: VersionStatus = "active"
+    effective_from: date = ALWAYS
+    effective_to: date | None = None
 
     @property
     def standing(self) -> Standing:

@@ -11,7 +11,9 @@ from functools import lru_cache
 
 _WORD = re.compile(r"\d[\d,]*\.?\d*|[^\W\d_]+(?:'[^\W\d_]+)?|\w+")
 _SENTENCE = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]*[A-Z0-9])|\n+")
-_ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|etc|vs|no|nos|mr|ms|mrs|dr|inc|ltd|corp|co|u\.s|sec|art|para|p|pp)\.$", re.IGNORECASE)
+_ABBREVIATION = re.compile(
+    r"\b(?:e\.g|i\.e|etc|vs|no|nos|mr|ms|mrs|dr|inc|ltd|corp|co|u\.s|sec|art|para|p|pp)\.$", re.IGNORECASE
+)
 STOP_WORDS = frozenset(
     "a about above after again all also am an and any are as at be because been before being below between both but by "
     "can could did do does doing down during each either few for from further get gets got had has have having he her "

@@ -11,7 +11,6 @@ PDFium is not thread-safe: `PDFIUM_LOCK` is held for as long as a document is op
 
 from __future__ import annotations
 
-import statistics
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,9 +23,10 @@ import pypdfium2
 import pypdfium2.raw as pdfium_c
 
 from governance.errors import BadInput
-from ingest.clauses import Line, find_clauses
+from ingest.clauses import find_clauses
 from ingest.documents import GlyphRun, Page, ParsedDocument
-from ingest.parse.pdf_lines import Frame, PageText, PdfLine, mend_hyphens
+from ingest.layout import Line
+from ingest.parse.pdf_lines import Frame, PageText, PdfLine, join_numbers, mend_hyphens
 from ingest.parse.pdf_margins import without_margins
 from ingest.parse.pdf_tables import find_tables
 from ingest.parse.pdf_titles import choose_title
@@ -131,8 +131,7 @@ def parse_pdf(path: Path) -> ParsedDocument:
     writer = _Writer()
     pages = tuple(writer.page(replace(page, lines=tuple(lines))) for page, lines in zip(read, mended, strict=True))
     text = "".join(writer.written)
-    first_page = [line for line in writer.lines if line.start < pages[0].end]
-    title = choose_title(stated_title, first_page or writer.lines[:40], path.stem)
+    title = choose_title(stated_title, writer.lines, path.stem)
     return ParsedDocument(
         text=text,
         media_type=MEDIA_TYPE,
@@ -215,7 +214,7 @@ def _read_page(document: Any, index: int) -> _ReadPage:
     frame = page_frame(page)
     read = PageText.read(text_page.raw, number, frame)
     tables, used = find_tables(page.raw, read) if read.text else ([], set())
-    lines = _in_order(read.lines(used), tables)
+    lines = _in_order(join_numbers(read.lines(used)), tables)
     images = not lines and _has_image(page.raw)
     text_page.close()
     page.close()
@@ -247,6 +246,6 @@ def _usual_distance(lines: Sequence[PdfLine]) -> float:
         for before, after in pairwise(lines)
         if not before.table and not after.table and 0.7 * after.size < before.baseline - after.baseline < 3 * after.size
     ]
-    if distances:
-        return statistics.median_low(distances)
+    if distances:  # the lower quartile: paragraph gaps are among them
+        return sorted(distances)[len(distances) // 4]
     return 1.2 * max((line.size for line in lines), default=10.0)

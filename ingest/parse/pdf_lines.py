@@ -15,8 +15,9 @@ from __future__ import annotations
 import ctypes
 import math
 import re
+from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,6 +28,8 @@ _NO_MEANING = "\ufffd"
 _BULLETS = "\uf0b7\uf0a7\uf0d8\uf06e\uf0a8\uf076\uf0fc\uf06f\uf071\uf0be\uf077\uf0df\uf0e0\uf09f\uf0ae\uf0b0"
 _BOLD_WORDS = ("bold", "black", "heavy", "semibold", "demi")
 _FONT_NAME_BYTES = 128
+_BLANKS = " \t\r\n\v\f\u00a0\u200b\u200c\u200d\u200e\u200f\u2060\ufeff" + "".join(map(chr, range(0x2000, 0x200B)))
+_VISIBLE = re.compile("[^\u200b-\u200f\u2060\ufeff]+")
 
 
 def _translation() -> dict[int, str]:
@@ -36,7 +39,7 @@ def _translation() -> dict[int, str]:
     )
     table.update(dict.fromkeys([0x0A, 0x0D, 0x2028, 0x2029], " "))
     table.update(dict.fromkeys(map(ord, _BULLETS), "•"))
-    table.update({ord(LINE_END_HYPHEN): "-", 0xAD: "-"})
+    table.update({ord(LINE_END_HYPHEN): "-", 0xAD: "-", 0x37E: ";"})  # U+037E is a semicolon in some fonts' maps
     return table
 
 
@@ -112,6 +115,12 @@ class PdfLine:
         return "".join(piece.text for piece in self.pieces)
 
 
+def visible_pieces(text: str, index: int) -> Iterator[Piece]:
+    """Yield a stretch of PDFium text that begins at a text index, readable and without characters of no width."""
+    for found in _VISIBLE.finditer(text):
+        yield Piece(readable(found[0]), index + found.start())
+
+
 @dataclass
 class PageText:
     """The text of one loaded PDFium text page, with the geometry calls that need it; closed with the page."""
@@ -144,16 +153,16 @@ class PageText:
 
     def _line(self, start: int, end: int) -> PdfLine:
         raw = self.text[start:end]
-        stripped = raw.strip()
+        stripped = raw.strip(_BLANKS)
         if not stripped:
             return PdfLine((), self.number)
-        first = start + len(raw) - len(raw.lstrip())
+        first = start + len(raw) - len(raw.lstrip(_BLANKS))
         last = first + len(stripped) - 1
         left, baseline = self._origin(first)
         right, _ = self._origin(last)
         bold_first, bold_last = self.bold(first), self.bold(last)
         return PdfLine(
-            pieces=(Piece(readable(stripped), first),),
+            pieces=tuple(visible_pieces(stripped, first)),
             page=self.number,
             left=left,
             right=right,
@@ -273,3 +282,39 @@ def _is_one_word(before: str, after: str, words: Counter[str]) -> bool:
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _LAST_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*$")
 _FIRST_WORD = re.compile(r"[^\W\d_]+")
+
+
+def join_numbers(lines: Sequence[PdfLine]) -> list[PdfLine]:
+    """Put a number or bullet that stands alone in front of the text on the same baseline.
+
+    Some files draw the numbers of a page first and the paragraphs after them; PDFium then gives two lines.
+    """
+    by_height = sorted(range(len(lines)), key=lambda index: lines[index].baseline)
+    heights = [lines[index].baseline for index in by_height]
+    number_of: dict[int, int] = {}  # line -> the number in front of it
+    moved: set[int] = set()
+    for index, line in enumerate(lines):
+        if line.table or index in number_of or not _NUMBER_ALONE.fullmatch(line.text):
+            continue
+        first, last = bisect_left(heights, line.baseline - 3.0), bisect_right(heights, line.baseline + 3.0)
+        beside = [i for i in by_height[first:last] if lines[i].left > line.right and not lines[i].table]
+        nearest = min(beside, key=lambda i: lines[i].left, default=None)
+        if nearest is not None and nearest not in moved and nearest not in number_of:
+            number_of[nearest] = index
+            moved.add(index)
+    return [
+        _joined(lines[number_of[index]], line) if index in number_of else line
+        for index, line in enumerate(lines)
+        if index not in moved
+    ]
+
+
+def _joined(number: PdfLine, line: PdfLine) -> PdfLine:
+    pieces = (*number.pieces, Piece(" ", -1), *line.pieces)
+    return replace(line, pieces=pieces, left=number.left, bold_lead=number.bold or line.bold_lead)
+
+
+_NUMBER_ALONE = re.compile(
+    r"(?:(?:section|article)\s+)?(?:\d{1,3}(?:\.\d{1,3})*\.?|\(?[a-zA-Z]\)|[a-zA-Z]\.|\(?[ivxIVX]{1,5}[.)]|\(\d{1,3}\)|[•▪◦o·–-])",
+    re.I,
+)

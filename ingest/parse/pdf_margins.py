@@ -1,8 +1,10 @@
 """Leave out what a PDF repeats on every page: running headers, footers and page numbers.
 
-A line goes when the same words (digits and roman numbers aside) stand in the top or bottom eighth of 60 % of all
-pages, or of all odd or all even ones; and a bare number goes when it is the first or last line of its page and counts
-with the pages. Documents of fewer than three pages are left as they are. Rows of tables never go.
+A line goes when the same words (digits and roman numbers aside) stand in the top or bottom eighth, or among the three
+highest or lowest lines of a full page, on 60 % of all pages, or of all odd or all even ones. A bare number goes when
+it is the first or last line of its page and counts with the pages. Rows of tables never go. Documents of fewer than
+three pages are left as they are, and so are those that would lose half of their text: what repeats there is the
+content.
 """
 
 from __future__ import annotations
@@ -16,6 +18,9 @@ from ingest.parse.pdf_lines import PdfLine
 _FEWEST_PAGES = 3
 _SHARE = 0.6
 _ZONE = 1 / 8
+_OUTERMOST_LINES = 3
+_LINES_OF_FULL_PAGE = 12
+_LEAST_BODY = 0.5
 _NUMBER = re.compile(r"(?:page\s*)?[-–—\[(\s]*(?P<number>\d{1,4})[-–—\])\s]*(?:of\s+\d{1,4})?", re.I)
 _ROMAN = re.compile(r"\b[ivxlc]+\b")
 
@@ -29,10 +34,17 @@ def without_margins(pages: Sequence[PageLines]) -> list[list[PdfLine]]:
         return kept
     running = _running(pages)
     for position, (height, lines) in enumerate(pages):
-        kept[position] = [line for line in lines if _key(line, height) not in running]
+        zones = _zones(lines, height)
+        kept[position] = [line for line, zone in zip(lines, zones, strict=True) if _key(line, zone) not in running]
     for end in (-1, 0):
         _drop_page_numbers(kept, end)
+    if _characters(kept) < _LEAST_BODY * _characters([lines for _, lines in pages]):
+        return [list(lines) for _, lines in pages]
     return kept
+
+
+def _characters(pages: Sequence[Sequence[PdfLine]]) -> int:
+    return sum(len(line.text) for lines in pages for line in lines)
 
 
 def _running(pages: Sequence[PageLines]) -> set[tuple[str, str]]:
@@ -42,17 +54,32 @@ def _running(pages: Sequence[PageLines]) -> set[tuple[str, str]]:
             continue
         counts: Counter[tuple[str, str]] = Counter()
         for height, lines in chosen:
-            counts.update({key for line in lines if (key := _key(line, height)) is not None})
-        running.update(key for key, count in counts.items() if count >= _SHARE * len(chosen))
+            keys = {_key(line, zone) for line, zone in zip(lines, _zones(lines, height), strict=True)}
+            counts.update(key for key in keys if key is not None)
+        running.update(key for key, count in counts.items() if count >= max(_FEWEST_PAGES, _SHARE * len(chosen)))
     return running
 
 
-def _key(line: PdfLine, height: float) -> tuple[str, str] | None:
+def _zones(lines: Sequence[PdfLine], height: float) -> list[str]:
+    """Return "top", "bottom" or "" for each line: in an outer eighth of the page, or one of the outermost lines."""
+    heights = sorted(line.baseline for line in lines)
+    if not heights:
+        return []
+    low, high = height * _ZONE, height * (1 - _ZONE)
+    if len(heights) >= _LINES_OF_FULL_PAGE:
+        low, high = max(heights[_OUTERMOST_LINES - 1], low), min(heights[-_OUTERMOST_LINES], high)
+    return [
+        "" if line.table else "top" if line.baseline >= high else "bottom" if line.baseline <= low else ""
+        for line in lines
+    ]
+
+
+def _key(line: PdfLine, zone: str) -> tuple[str, str] | None:
     """Return the zone and the normalised words of a line in the margin, or None for a line of the body."""
-    if line.table or not height or height * _ZONE < line.baseline < height * (1 - _ZONE):
+    if not zone:
         return None
     words = re.sub(r"\d+", "#", _ROMAN.sub("#", line.text.lower()))
-    return ("top" if line.baseline > height / 2 else "bottom", " ".join(words.split()))
+    return zone, " ".join(words.split())
 
 
 def _drop_page_numbers(kept: list[list[PdfLine]], end: int) -> None:

@@ -12,24 +12,30 @@ from __future__ import annotations
 import ctypes
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from operator import neg
 from typing import Any
 
 import pypdfium2.raw as pdfium_c
 
-from ingest.parse.pdf_lines import Frame, PageText, PdfLine, Piece, readable
+from ingest.parse.pdf_lines import Frame, PageText, PdfLine, Piece, visible_pieces
 
 SEPARATOR = " | "
 _SNAP_POINTS = 3.0
 _SHORTEST_RULE_POINTS = 8.0
 _MOST_SEGMENTS_PER_PATH = 1200
 _MOST_RULES = 1500
+_MOST_SEGMENTS_PER_PAGE = 30_000
+_THICKEST_BAR_POINTS = 4.0  # a filled area thicker than this is shading, not a rule
+_HEADER_WIDTH_SHARE = 0.8
+_HIGHEST_HEADER_POINTS = 80.0
 _MOST_COLUMNS = 40
 _MOST_FORM_DEPTH = 4
 _PAGE_SHARE = 0.95
 _LONGEST_CELL_OF_SMALL_TABLE = 1200
 
+Segment = tuple[tuple[float, float], tuple[float, float]]
 Matrix = tuple[float, float, float, float, float, float]
 _IDENTITY: Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 
@@ -54,8 +60,10 @@ class Grid:
 
     def cell_at(self, x: float, y: float) -> tuple[int, int] | None:
         """Return the row and column that hold a point, or None outside the grid."""
+        if not (self.columns[0] <= x < self.columns[-1] and self.rows[-1] < y <= self.rows[0]):
+            return None
         column = bisect_right(self.columns, x) - 1
-        row = bisect_right([-place for place in self.rows], -y) - 1
+        row = bisect_right(self.rows, -y, key=neg) - 1
         inside = 0 <= column < len(self.columns) - 1 and 0 <= row < len(self.rows) - 1
         return (row, column) if inside else None
 
@@ -95,40 +103,94 @@ def find_tables(raw_page: Any, page: PageText) -> tuple[list[PdfLine], set[int]]
 
 
 def find_grids(raw_page: Any, frame: Frame) -> list[Grid]:
-    """Return the grids that the rules of a page form, from the top of the page down."""
-    horizontal: list[Rule] = []
-    vertical: list[Rule] = []
-    for first, second in _segments(raw_page):
-        _add_rule(frame, (first, second), horizontal, vertical)
-        if len(horizontal) + len(vertical) > 20 * _MOST_RULES:
+    """Return the grids that the rules of a page form, from the top of the page down.
+
+    Lines and thin bars are rules. The sides of filled areas are rules only where a page has no others: shading behind
+    words lies inside cells. A shaded row right above a grid is its header.
+    """
+    ruled, areas = _Rules(), _Rules()
+    for segment, is_area in _segments(raw_page):
+        (areas if is_area else ruled).add(frame, segment)
+        if ruled.count + areas.count > _MOST_SEGMENTS_PER_PAGE:
             return []
-    horizontal, vertical = _merge(horizontal), _merge(vertical)
-    if len(horizontal) < 2 or not vertical or len(horizontal) + len(vertical) > _MOST_RULES:
-        return []
-    grids = [_grid(*group) for group in _groups(horizontal, vertical)]
-    return sorted((grid for grid in grids if _is_grid(grid)), key=lambda grid: -grid.rows[0])
+    grids = [_with_shaded_header(grid, areas.horizontal) for grid in ruled.grids()]
+    if not grids:
+        grids = _Rules(ruled.horizontal + areas.horizontal, ruled.vertical + areas.vertical).grids()
+    return sorted(grids, key=lambda grid: -grid.rows[0])
 
 
-def _is_grid(grid: Grid) -> bool:
-    return len(grid.rows) > 2 and 2 < len(grid.columns) <= _MOST_COLUMNS + 1
+@dataclass
+class _Rules:
+    """The horizontal and vertical rules of a page, not yet snapped or joined."""
+
+    horizontal: list[Rule] = field(default_factory=list)
+    vertical: list[Rule] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        return len(self.horizontal) + len(self.vertical)
+
+    def add(self, frame: Frame, segment: Segment) -> None:
+        (x0, y0), (x1, y1) = frame.seen(*segment[0]), frame.seen(*segment[1])
+        wide, tall = abs(x1 - x0), abs(y1 - y0)
+        if tall <= 1.0 and 0 < wide < _PAGE_SHARE * frame.width:
+            self.horizontal.append(Rule((y0 + y1) / 2, min(x0, x1), max(x0, x1)))
+        elif wide <= 1.0 and 0 < tall < _PAGE_SHARE * frame.height:
+            self.vertical.append(Rule((x0 + x1) / 2, min(y0, y1), max(y0, y1)))
+
+    def grids(self) -> list[Grid]:
+        horizontal, vertical = _merge(self.horizontal), _merge(self.vertical)
+        if len(horizontal) < 2 or not vertical or len(horizontal) + len(vertical) > _MOST_RULES:
+            return []
+        grids = [_grid(*group) for group in _groups(horizontal, vertical)]
+        return [grid for grid in grids if len(grid.rows) > 2 and 2 < len(grid.columns) <= _MOST_COLUMNS + 1]
 
 
-def _segments(raw_page: Any) -> Iterator[tuple[tuple[float, float], tuple[float, float]]]:
+def _with_shaded_header(grid: Grid, sides: Sequence[Rule]) -> Grid:
+    """Add the row of a shaded area that stands on the top rule of a grid and is about as wide."""
+    top, left, right = grid.rows[0], grid.columns[0], grid.columns[-1]
+    standing = [
+        side for side in sides if abs(side.place - top) <= _SNAP_POINTS and side.end > left and side.start < right
+    ]
+    if sum(side.end - side.start for side in standing) < _HEADER_WIDTH_SHARE * (right - left):
+        return grid
+    starts = {round(side.start) for side in standing}
+    tops = [
+        side.place
+        for side in sides
+        if round(side.start) in starts and _SNAP_POINTS < side.place - top <= _HIGHEST_HEADER_POINTS
+    ]
+    return replace(grid, rows=(max(tops), *grid.rows)) if tops else grid
+
+
+def _segments(raw_page: Any) -> Iterator[tuple[Segment, bool]]:
+    """Yield the straight parts of all paths in PDF space, and whether each is the side of a filled area."""
     for index in range(pdfium_c.FPDFPage_CountObjects(raw_page)):
         yield from _object_segments(pdfium_c.FPDFPage_GetObject(raw_page, index), _IDENTITY, 0)
 
 
-def _object_segments(item: Any, outer: Matrix, depth: int) -> Iterator[tuple[tuple[float, float], tuple[float, float]]]:
+def _object_segments(item: Any, outer: Matrix, depth: int) -> Iterator[tuple[Segment, bool]]:
     kind = pdfium_c.FPDFPageObj_GetType(item)
     if kind == pdfium_c.FPDF_PAGEOBJ_PATH:
-        yield from _path_segments(item, _chain(_matrix(item), outer))
+        segments = list(_path_segments(item, _chain(_matrix(item), outer)))
+        is_area = _is_area(item, segments)
+        yield from ((segment, is_area) for segment in segments)
     elif kind == pdfium_c.FPDF_PAGEOBJ_FORM and depth < _MOST_FORM_DEPTH:
         inner = _chain(_matrix(item), outer)
         for index in range(pdfium_c.FPDFFormObj_CountObjects(item)):
             yield from _object_segments(pdfium_c.FPDFFormObj_GetObject(item, index), inner, depth + 1)
 
 
-def _path_segments(path: Any, matrix: Matrix) -> Iterator[tuple[tuple[float, float], tuple[float, float]]]:
+def _is_area(path: Any, segments: Sequence[Segment]) -> bool:
+    fill, stroke = ctypes.c_int(), ctypes.c_int()
+    if not segments or not pdfium_c.FPDFPath_GetDrawMode(path, fill, stroke) or stroke.value:
+        return False
+    xs = [x for segment in segments for x, _ in segment]
+    ys = [y for segment in segments for _, y in segment]
+    return min(max(xs) - min(xs), max(ys) - min(ys)) > _THICKEST_BAR_POINTS
+
+
+def _path_segments(path: Any, matrix: Matrix) -> Iterator[Segment]:
     count = pdfium_c.FPDFPath_CountSegments(path)
     if not 1 < count <= _MOST_SEGMENTS_PER_PATH:
         return
@@ -164,20 +226,6 @@ def _chain(inner: Matrix, outer: Matrix) -> Matrix:
 def _apply(matrix: Matrix, x: float, y: float) -> tuple[float, float]:
     a, b, c, d, e, f = matrix
     return a * x + c * y + e, b * x + d * y + f
-
-
-def _add_rule(
-    frame: Frame,
-    segment: tuple[tuple[float, float], tuple[float, float]],
-    horizontal: list[Rule],
-    vertical: list[Rule],
-) -> None:
-    (x0, y0), (x1, y1) = frame.seen(*segment[0]), frame.seen(*segment[1])
-    wide, tall = abs(x1 - x0), abs(y1 - y0)
-    if tall <= 1.0 and 0 < wide < _PAGE_SHARE * frame.width:
-        horizontal.append(Rule((y0 + y1) / 2, min(x0, x1), max(x0, x1)))
-    elif wide <= 1.0 and 0 < tall < _PAGE_SHARE * frame.height:
-        vertical.append(Rule((x0 + x1) / 2, min(y0, y1), max(y0, y1)))
 
 
 def _merge(rules: list[Rule]) -> list[Rule]:
@@ -317,8 +365,8 @@ def _cell_pieces(text: str, indices: list[int]) -> Iterator[Piece]:
     for position, (index, following) in enumerate(pairwise(indices), start=1):
         gap = text[index + 1 : following]
         if gap.strip() or len(gap) > 1:
-            yield Piece(readable(text[indices[start] : index + 1]), indices[start])
+            yield from visible_pieces(text[indices[start] : index + 1], indices[start])
             yield Piece(" ", -1)
             start = position
     if indices:
-        yield Piece(readable(text[indices[start] : indices[-1] + 1]), indices[start])
+        yield from visible_pieces(text[indices[start] : indices[-1] + 1], indices[start])

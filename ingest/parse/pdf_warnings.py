@@ -1,8 +1,9 @@
 """Say which pages of a document cannot be trusted: no text, or text that is no language.
 
 A font without a map to Unicode gives words such as "HFHPEHU". A page of more than 60 words is called garbled when
-fewer than 5 % of them are common words of a European language in Latin letters, or when a tenth of its characters have
-no meaning at all. Pages in other scripts are not judged by words.
+fewer than 5 % of them are common words of a European language and its vowels are too few or too many for one (a list
+of names or a table of contents has few common words and the usual vowels), or when a tenth of its characters have no
+meaning at all. Pages in other scripts are not judged by words.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from collections.abc import Mapping, Sequence
 _FEWEST_WORDS = 60
 _COMMON_SHARE = 0.05
 _MEANINGLESS_SHARE = 0.1
+_LEAST_VOWELS, _MOST_VOWELS = 0.25, 0.6  # of the letters; English has 0.38
 _NO_MEANING = "\ufffd"
+_LATIN_WORD = re.compile(r"[a-z]+")
+_NO_VOWELS = re.compile(r"[^aeiou]")
 _COMMON_WORDS = """
 the of and to a in is for that be or by this with as on are shall any not an from at it such will which may all if no
 must has other have its de la le les et des en un une du que el los las y se por der die und das den von zu mit ist di
@@ -29,12 +33,13 @@ def page_warnings(
     garbled = [number for number, text in texts.items() if is_garbled(text)]
     warnings: list[str] = []
     if unread:
-        warnings.append(f"{_pages(unread)} could not be read and is missing from the text.")
+        warnings.append(f"{_pages(unread)} could not be read; the text goes on without.")
     if images:
-        warnings.append(f"{_pages(images)} has no text (an image?).")
+        warnings.append(f"{_pages(images)} {'has' if len(images) == 1 else 'have'} no text (an image?).")
     if garbled:
+        looks = "looks" if len(garbled) == 1 else "look"
         warnings.append(
-            f"{_pages(garbled)} looks garbled (the font has no map to letters): do not trust its text; "
+            f"{_pages(garbled)} {looks} garbled (the font has no map to letters): do not trust this text; "
             "run text recognition (OCR) on the file."
         )
     return tuple(warnings)
@@ -45,15 +50,16 @@ def is_garbled(text: str) -> bool:
     words = text.split()
     if len(words) <= _FEWEST_WORDS // 4:
         return False
-    letters = [character for character in text if not character.isspace()]
-    if letters.count(_NO_MEANING) > _MEANINGLESS_SHARE * len(letters):
+    meaningless = text.count(_NO_MEANING)
+    if meaningless > _MEANINGLESS_SHARE * sum(map(len, words)):
         return True
-    latin = sum(1 for character in letters if "a" <= character.lower() <= "z")
-    if len(words) <= _FEWEST_WORDS or latin * 2 < sum(1 for character in letters if character.isalpha()):
+    plain = _LATIN_WORD.findall(text.lower())
+    latin = sum(map(len, plain))
+    if len(words) <= _FEWEST_WORDS or latin * 2 < sum(map(len, words)):
         return False
-    plain = re.findall(r"[a-z]+", text.lower())
     common = sum(1 for word in plain if word in _COMMON)
-    return common < _COMMON_SHARE * max(len(plain), 1)
+    vowels = sum(len(_NO_VOWELS.sub("", word)) for word in plain)
+    return common < _COMMON_SHARE * len(plain) and not _LEAST_VOWELS < vowels / latin < _MOST_VOWELS
 
 
 def _pages(numbers: Sequence[int]) -> str:

@@ -110,8 +110,8 @@ def _boxes(loaded: Any, frame: Frame, ranges: list[tuple[int, int]]) -> tuple[Bo
         count = text.char_index(end - 1) - start + 1
         if start < 0 or count < 1:
             continue
-        for index in range(pdfium_c.FPDFText_CountRects(text.handle, start, count)):
-            boxes.append(_box(text, index))
+        rectangles = pdfium_c.FPDFText_CountRects(text.handle, start, count)
+        boxes.extend(_box(text, index) for index in range(rectangles))
     handle.close()
     return tuple(boxes)
 

@@ -15,8 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from governance.errors import BadInput
-from ingest.clauses import Line, find_clauses
+from ingest.clauses import find_clauses
 from ingest.documents import ParsedDocument
+from ingest.layout import Line
 
 TEXT_MEDIA_TYPE = "text/plain"
 MARKDOWN_MEDIA_TYPE = "text/markdown"

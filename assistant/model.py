@@ -1,0 +1,322 @@
+"""Generate text with a local NF4 model, piece by piece.
+
+It knows one base model of the model folder, its tokenizer and its chat template, and refuses to know questions,
+passages or citations. Rules: decoding is greedy, so an answer can be derived again; prompt-lookup drafts only save
+time, each drafted token is kept where the model itself would have chosen it; control tokens that stand in a message
+are broken up, so a document cannot speak as a role; one generation at a time; nothing is fetched.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Protocol, Self
+
+from assistant.decoding import greedy_tokens
+from assistant.model_convert import QUANTIZED_FOLDER
+from governance.digests import digest_text
+from governance.errors import BadInput
+from governance.models import Manifest, open_model
+from ingest.model_noise import quiet_libraries
+
+Role = Literal["system", "user", "assistant"]
+Finish = Literal["stop", "length", "cancelled"]
+Clock = Callable[[], float]
+
+_LOCK_POLL_SECONDS = 0.05
+_ENDS_OF_TURN = ("<|im_end|>", "<|endoftext|>", "<end_of_turn>", "<|eot_id|>")
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """What produced a text; every part can change an answer, so all of them stand in the trace."""
+
+    name: str
+    digest: str
+    quantization: str
+    tokenizer_digest: str
+    template_digest: str
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a prompt."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How to decode, greedily. `prompt_lookup_tokens` are drafted at a time from the text so far; 0 drafts none."""
+
+    max_new_tokens: int
+    prompt_lookup_tokens: int = 6
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A finished generation. Seconds run from when the engine was free; the end token is counted as new."""
+
+    text: str
+    prompt_tokens: int
+    new_tokens: int
+    first_token_seconds: float
+    seconds: float
+    finish: Finish
+
+
+class GenerationStream:
+    """The pieces of a text as they come; `result` is the whole once they are exhausted or `close` was called."""
+
+    def __init__(self, pieces: Callable[[GenerationStream], Iterator[str]]) -> None:
+        self.result: Generation | None = None
+        self._pieces = pieces(self)
+
+    def __iter__(self) -> Iterator[str]:
+        return self._pieces
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the generation where it is and free the engine."""
+        close = getattr(self._pieces, "close", None)
+        if close is not None:
+            close()
+
+    def finish(self) -> Generation:
+        """Read the pieces to their end and return the result."""
+        for _ in self._pieces:
+            pass
+        if self.result is None:
+            raise RuntimeError("the stream was closed before its first token")
+        return self.result
+
+
+class Engine(Protocol):
+    """What generates text."""
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """What it is, by digests."""
+
+    def count_tokens(self, text: str) -> int:
+        """Return how many tokens a text has."""
+
+    def render(self, messages: Sequence[Message]) -> str:
+        """Return the exact prompt for some messages, ready for the model's answer. Raises BadInput for an odd order."""
+
+    def stream(self, prompt: str, *, decoding: Decoding, stop: threading.Event | None = None) -> GenerationStream:
+        """Generate from a rendered prompt; setting `stop` ends it within a token. Raises BadInput if it is too long."""
+
+
+def load_engine(models_root: Path, name: str, *, device: str | None = None) -> LocalEngine:
+    """Load a model of the model folder in NF4: in float32 on the CPU, in bfloat16 on CUDA where there is one.
+
+    Raises NotFound where it was not pulled and Damaged where its files are not those of its manifest.
+    """
+    folder, manifest = open_model(models_root, name, "llm")
+    with quiet_libraries():
+        import torch
+        from transformers import AutoTokenizer
+
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        tokenizer = AutoTokenizer.from_pretrained(folder / QUANTIZED_FOLDER, local_files_only=True)
+        model = _load_quantized(folder / QUANTIZED_FOLDER, device)
+    return LocalEngine(_identify(manifest, tokenizer), tokenizer, model)
+
+
+def _load_quantized(folder: Path, device: str) -> Any:
+    import bitsandbytes
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, device_map={"": device}, local_files_only=True, use_safetensors=True
+    ).eval()
+    dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
+    for parameter in model.parameters():
+        if parameter.is_floating_point():  # embeddings and norms: bfloat16 on a CPU is some 20 times slower
+            parameter.data = parameter.data.to(dtype)
+    for module in model.modules():
+        if isinstance(module, bitsandbytes.nn.Linear4bit):
+            module.compute_dtype = dtype
+            module.support_avx512bf16_for_cpu = False  # that kernel rounds to bfloat16, so drafts would change answers
+    return model
+
+
+def _identify(manifest: Manifest, tokenizer: Any) -> ModelIdentity:
+    return ModelIdentity(
+        name=manifest.name,
+        digest=manifest.digest,
+        quantization=str(manifest.conversion["quantization"]),
+        tokenizer_digest=manifest.files[f"{QUANTIZED_FOLDER}/tokenizer.json"].digest,
+        template_digest=digest_text(str(tokenizer.chat_template)),
+    )
+
+
+class LocalEngine:
+    """A model in this process. Generations wait for each other; each can be ended from any thread."""
+
+    def __init__(self, identity: ModelIdentity, tokenizer: Any, model: Any, *, clock: Clock = time.monotonic) -> None:
+        self.identity = identity
+        self._tokenizer = tokenizer
+        self._model = model
+        self._clock = clock
+        self._busy = threading.Lock()
+        self._end_ids = _end_ids(tokenizer, model)
+        self._control = _control_tokens(tokenizer)
+        self._window_tokens = int(model.config.get_text_config().max_position_embeddings)
+
+    def count_tokens(self, text: str) -> int:
+        """Return how many tokens a text has; control tokens in it count as one each."""
+        return len(self._encode(text))
+
+    def render(self, messages: Sequence[Message]) -> str:
+        """Return the prompt in the model's chat template, ready for the answer.
+
+        Control tokens that stand in a message are broken up by a space. Raises BadInput for messages that the
+        template does not take.
+        """
+        from jinja2 import TemplateError
+
+        turns = [{"role": turn.role, "content": self._break_up(turn.content)} for turn in messages]
+        try:
+            prompt = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        except (TemplateError, IndexError) as error:
+            raise BadInput(
+                f"The chat template of {self.identity.name} does not take these messages ({error})."
+            ) from error
+        return str(prompt)
+
+    def stream(self, prompt: str, *, decoding: Decoding, stop: threading.Event | None = None) -> GenerationStream:
+        """Generate from a rendered prompt in the thread that reads the pieces.
+
+        Raises BadInput where prompt and answer do not fit into the model's window.
+        """
+        prompt_ids = self._encode(prompt)
+        room = self._window_tokens - len(prompt_ids)
+        if not prompt_ids or room < decoding.max_new_tokens:
+            raise BadInput(
+                f"The prompt has {len(prompt_ids)} tokens and the answer up to {decoding.max_new_tokens}, "
+                f"expected 1 to {self._window_tokens} together; ask for fewer passages or a shorter answer."
+            )
+        return GenerationStream(lambda stream: self._pieces(stream, prompt_ids, decoding, stop or threading.Event()))
+
+    def _pieces(
+        self, stream: GenerationStream, prompt_ids: list[int], decoding: Decoding, stop: threading.Event
+    ) -> Iterator[str]:
+        writer = _Writer(self._tokenizer.backend_tokenizer)
+        while not self._busy.acquire(timeout=_LOCK_POLL_SECONDS):
+            if stop.is_set():
+                stream.result = writer.finish(len(prompt_ids), 0.0, "cancelled")
+                return
+        started = self._clock()
+        finish: Finish = "cancelled"  # what it is when the reader leaves
+        try:
+            for token in self._tokens(prompt_ids, decoding):
+                if stop.is_set():
+                    return
+                piece = writer.add(token, self._clock() - started, is_end=token in self._end_ids)
+                if piece:
+                    yield piece
+            finish = "stop" if writer.ended else "length"
+        finally:
+            self._busy.release()
+            stream.result = writer.finish(len(prompt_ids), self._clock() - started, finish)
+
+    def _tokens(self, prompt_ids: list[int], decoding: Decoding) -> Iterator[int]:
+        return greedy_tokens(
+            _CachedModel(self._model),
+            prompt_ids,
+            draft_tokens=decoding.prompt_lookup_tokens,
+            max_new_tokens=decoding.max_new_tokens,
+            is_end=self._end_ids.__contains__,
+        )
+
+    def _encode(self, text: str) -> list[int]:
+        """Encode without adding anything: the chat template already has what begins a prompt."""
+        return list(self._tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def _break_up(self, content: str) -> str:
+        return self._control.sub(lambda token: f"{token[0][0]} {token[0][1:]}", content)
+
+
+class _CachedModel:
+    """A transformers model with the keys and values of what it has read."""
+
+    def __init__(self, model: Any) -> None:
+        from transformers import DynamicCache
+
+        self._model = model
+        self._cache = DynamicCache()
+
+    def choose(self, token_ids: Sequence[int], last: int) -> list[int]:
+        """Read some tokens and return the likeliest token after each of the `last` ones."""
+        import torch
+
+        with torch.inference_mode():
+            batch = torch.tensor([list(token_ids)], device=self._model.device)  # (1, tokens)
+            output = self._model(input_ids=batch, cache=self._cache, use_cache=True, logits_to_keep=last)
+            choices: list[int] = output.logits[0].argmax(dim=-1).tolist()  # (last, vocabulary) -> (last,)
+        return choices
+
+    def forget(self, count: int) -> None:
+        """Forget the last `count` tokens read."""
+        if count:
+            self._cache.crop(-count)
+
+
+class _Writer:
+    """Turns tokens into text: control tokens left out, unfinished characters held back."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        from tokenizers.decoders import DecodeStream
+
+        self.ended = False
+        self._tokenizer = tokenizer
+        self._decoder = DecodeStream(skip_special_tokens=True)
+        self._pieces: list[str] = []
+        self._new_tokens = 0
+        self._first_token_seconds = 0.0
+
+    def add(self, token: int, seconds: float, *, is_end: bool) -> str:
+        """Take a token that came after some seconds and return the text that is now certain."""
+        self._new_tokens += 1
+        self._first_token_seconds = self._first_token_seconds or seconds
+        self.ended = is_end
+        piece = "" if is_end else self._decoder.step(self._tokenizer, token) or ""
+        self._pieces.append(piece)
+        return piece
+
+    def finish(self, prompt_tokens: int, seconds: float, finish: Finish) -> Generation:
+        """Return what was generated."""
+        text = "".join(self._pieces)
+        return Generation(text, prompt_tokens, self._new_tokens, self._first_token_seconds, seconds, finish)
+
+
+def _end_ids(tokenizer: Any, model: Any) -> frozenset[int]:
+    """Return the tokens that end an answer: those the model states, and the ends of turns that its tokenizer has."""
+    stated = model.generation_config.eos_token_id
+    ids = {tokenizer.eos_token_id, *(stated if isinstance(stated, list) else [stated])}
+    known = tokenizer.get_vocab()
+    ids |= {known[token] for token in _ENDS_OF_TURN if token in known}
+    return frozenset(token for token in ids if token is not None)
+
+
+def _control_tokens(tokenizer: Any) -> re.Pattern[str]:
+    """Return what matches any token that the tokenizer reads as control and not as text."""
+    added = [str(token.content) for token in tokenizer.added_tokens_decoder.values() if token.special]
+    found = sorted({token for token in added if len(token) > 1}, key=len, reverse=True)
+    return re.compile("|".join(re.escape(token) for token in found) or r"(?!)")

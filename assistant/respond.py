@@ -1,0 +1,133 @@
+"""Respond: from a Query and its Passages to a checked Answer.
+
+    judge whether the documents can answer -> write (the model, streaming) -> check each sentence -> cite
+
+The model's wording is kept where its sentences are supported and speak to the question at least about as well as the
+best quote does. Otherwise the best quote is the answer, word for word: a small model often rambles, and what a person
+reads must be worth reading. Nothing here reads a clock for its result or draws a random number.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+from assistant.answer import AnswerSentence, Draft, Usage, Wording
+from assistant.citations import CitationList, with_markers
+from assistant.model import Decoding, Engine, Generation
+from assistant.prompt import build_messages
+from assistant.questions import holds_kind
+from assistant.quotes import Quote
+from assistant.retrieve import Passage, fit_context
+from assistant.support import Finding, Weigh, check_sentence
+from governance.digests import digest_text
+from governance.settings import AnswerSettings
+from ingest.words import split_sentences
+
+_MOST_PASSAGES = 4
+_AS_GOOD_AS = 0.8
+_MOST_SENTENCES = 4
+
+
+@dataclass(frozen=True)
+class Written:
+    """What the model wrote, on which prompt."""
+
+    generation: Generation
+    prompt_digest: str
+    context: tuple[Passage, ...]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The checked wording of an answer."""
+
+    text: str
+    wording: Wording
+    sentences: tuple[AnswerSentence, ...]
+    findings: tuple[tuple[str, Finding], ...]
+
+
+def write(
+    question: str, passages: Sequence[Passage], *, engine: Engine, settings: AnswerSettings, stop: threading.Event
+) -> Generator[Draft, None, Written]:
+    """Yield the model's wording as it comes and return the whole."""
+    context = fit_context(
+        passages, count_tokens=engine.count_tokens, budget=settings.context_tokens, most=_MOST_PASSAGES
+    )
+    prompt = engine.render(build_messages(question, context))
+    stream = engine.stream(prompt, decoding=decoding_of(settings), stop=stop)
+    for piece in stream:
+        yield Draft(piece)
+    return Written(stream.finish(), digest_text(prompt), tuple(context))
+
+
+def decoding_of(settings: AnswerSettings) -> Decoding:
+    """Return how answers are decoded: greedily, so that they can be made again."""
+    return Decoding(settings.max_new_tokens)
+
+
+def check(
+    question: str, written: Written, quotes: Sequence[Quote], *, citations: CitationList, weigh: Weigh
+) -> Checked:
+    """Check the model's sentences and return the wording that a person gets to read."""
+    findings = _check_sentences(written, weigh)
+    kept = [(text, finding) for text, finding in findings if finding.support != "unsupported"]
+    if kept and _speaks_to(question, kept, quotes):
+        sentences = [citations.sentence(text, finding) for text, finding in kept]
+        sound = tuple(sentence for sentence in sentences if sentence.citations)
+        if sound:
+            return Checked(with_markers(sound), "model", sound, tuple(findings))
+    quoted = quote_best(quotes, citations)
+    return Checked(with_markers(quoted), "verbatim" if quoted else "none", quoted, tuple(findings))
+
+
+def quote_best(quotes: Sequence[Quote], citations: CitationList) -> tuple[AnswerSentence, ...]:
+    """Return the best quote as the answer, or nothing where no quote stands at its place."""
+    for quote in quotes:
+        number = citations.cite(quote.window, score=1.0)
+        if number is not None:
+            return (AnswerSentence(_readable(quote), "supported", (number,)),)
+    return ()
+
+
+def _readable(quote: Quote) -> str:
+    """Return a quote on one line; a line of a catalogue record reads only with its product's name."""
+    chunk = quote.window.passage.chunk
+    text = " ".join(quote.window.text.split())
+    name = " ".join(chunk.path)
+    return f"{name}: {text}" if chunk.kind == "record" and name and name not in text else text
+
+
+def _check_sentences(written: Written, weigh: Weigh) -> list[tuple[str, Finding]]:
+    text = written.generation.text
+    spans = split_sentences(text)
+    if written.generation.finish == "length" and len(spans) > 1:
+        spans = spans[:-1]  # cut off in the middle
+    texts = list(dict.fromkeys(" ".join(text[start:end].split()) for start, end in spans))
+    return [(one, check_sentence(one, written.context, weigh=weigh)) for one in texts[:_MOST_SENTENCES]]
+
+
+def _speaks_to(question: str, kept: Sequence[tuple[str, Finding]], quotes: Sequence[Quote]) -> bool:
+    """Tell whether supported sentences answer about as well as the best quote, and name the kind asked for."""
+    if not any(finding.support == "supported" for _, finding in kept) or not quotes:
+        return False
+    if not any(holds_kind(question, text) for text, _ in kept):
+        return False
+    return max(_quote_score(finding, quotes) for _, finding in kept) >= _AS_GOOD_AS * quotes[0].score
+
+
+def _quote_score(finding: Finding, quotes: Sequence[Quote]) -> float:
+    """Return the score of the best quote that overlaps the window which supports a sentence."""
+    window = finding.window
+    if window is None:
+        return 0.0
+    overlapping = [
+        quote.score
+        for quote in quotes
+        if quote.window.passage.chunk.id == window.passage.chunk.id
+        and quote.window.start < window.end
+        and window.start < quote.window.end
+    ]
+    return max(overlapping, default=0.0)

@@ -1,0 +1,293 @@
+"""The assistant as a service: everything the command line, the API and the page can do with questions.
+
+One object for each process, made from Settings; models and index Generations are opened when first needed. It decides
+which release answers and what the asker may see, runs the steps in order, and leaves a DecisionTrace for every answer,
+abstentions and stopped ones included.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from functools import cached_property
+from typing import Any
+
+from assistant.answer import Answer, AskEvent, Draft, Step, StepName
+from assistant.citations import CitationList
+from assistant.documents import DocumentTexts
+from assistant.generations import OpenGeneration, OpenGenerations
+from assistant.identity import read_identity
+from assistant.model import Engine, ModelIdentity, load_engine
+from assistant.prompt import PROMPT_DIGEST
+from assistant.questions import Query, check_question, condense
+from assistant.quotes import rank_quotes
+from assistant.respond import check, decoding_of, write
+from assistant.retrieve import Passage, Scope, retrieve
+from assistant.sufficiency import Thresholds, judge, measure
+from assistant.turn import AskRequest, Turn, to_answer, trace_body
+from governance.access import Principal
+from governance.errors import NotFound, ProvenantError, RefusedByPolicy
+from governance.release import ReleaseManifest, find_release, keep_release, live_release, switch_channel
+from governance.settings import Settings
+from governance.store import Store, now
+from governance.trace import DecisionTrace, keep_trace, new_trace_id, search_traces
+from governance.version import CODE_VERSION
+from ingest.embed import Embedder, load_embedder
+from ingest.index import Condition, IndexEngine, open_engine
+
+_QUOTED_PASSAGES = 5
+_HISTORY_TURNS = 6
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """A search with who searches, where and as of when."""
+
+    query: str
+    collection: str
+    principal: Principal
+    top_k: int = 0
+    as_of: date | None = None
+    filters: tuple[Condition, ...] = ()
+
+
+class AssistantService:
+    """Answers questions from the live release (or a named one)."""
+
+    def __init__(self, settings: Settings, store: Store, *, engine: IndexEngine | None = None) -> None:
+        self.settings = settings
+        self.store = store
+        self.index_engine = engine or open_engine(settings)
+        self.thresholds = Thresholds()
+        self.texts = DocumentTexts(settings, store)
+        self.generations = OpenGenerations(self.index_engine, settings.home, wait_seconds=settings.index.wait_seconds)
+        self._loading = threading.Lock()
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """Return the embedder, loaded once."""
+        with self._loading:
+            return load_embedder(self.settings.models, self.settings.ingest.embedder)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Return the language model, loaded once."""
+        with self._loading:
+            return load_engine(self.settings.models, self.settings.answer.model)
+
+    @cached_property
+    def model_identity(self) -> ModelIdentity:
+        """Return what the language model is, without loading it."""
+        return read_identity(self.settings.models, self.settings.answer.model)
+
+    def answering(self) -> dict[str, Any]:
+        """Return everything beside the corpus that decides an answer, by digest: the rest of a release's manifest."""
+        return {
+            "embedder": {"name": self.embedder.name, "digest": self.embedder.digest},
+            "base_model": asdict(self.model_identity),
+            "adapter": None,
+            "prompt": PROMPT_DIGEST,
+            "policy": None,
+            "thresholds": self.thresholds.to_value(),
+            "decoding": asdict(decoding_of(self.settings.answer)),
+            "settings": self.settings.digest(),
+            "training_data": None,
+            "scorecard": None,
+            "code": CODE_VERSION,
+        }
+
+    def release(self, release_id: str = "") -> ReleaseManifest:
+        """Return the live release, made anew where models, prompt, settings or code have changed; or a named one.
+
+        Raises NotFound before the first ingest, and RefusedByPolicy for a release that this installation cannot
+        reproduce because it names other models, prompt, settings or code.
+        """
+        answering = self.answering()
+        with self.store.session() as session:
+            if release_id:
+                named = find_release(session, release_id)
+                _check_reproducible(named, answering)
+                return named
+            live = live_release(session)
+            if live is None:
+                raise NotFound("Nothing has been ingested yet. Run `provenant ingest FOLDER --collection NAME` first.")
+            if live.answering != answering:
+                live = live.with_answering(answering)
+                keep_release(session, live)
+                switch_channel(session, live.id)
+        self.generations.keep_only({state.generation for state in live.collections.values()})
+        return live
+
+    def collections(self) -> list[str]:
+        """Return the names of the collections that the live release answers from."""
+        with self.store.session() as session:
+            live = live_release(session)
+        return sorted(live.collections) if live else []
+
+    @contextmanager
+    def open_generation(self, release: ReleaseManifest, collection: str) -> Iterator[OpenGeneration]:
+        """Hold the Generation of a collection in a release open. Raises NotFound for an unknown collection."""
+        state = release.collections.get(collection)
+        if state is None:
+            names = ", ".join(sorted(release.collections)) or "none yet"
+            raise NotFound(f"There is no collection {collection[:60]!r}; there is {names}.")
+        with self.generations.use(state.generation) as generation:
+            yield generation
+
+    def warm_up(self) -> None:
+        """Load the models and open the live Generations. Raises NotFound where models or documents are missing."""
+        release = self.release()
+        for collection in release.collections:
+            with self.open_generation(release, collection):
+                pass
+        self.engine.count_tokens("ready")
+
+    def close(self) -> None:
+        """Close the index and the records."""
+        self.generations.close()
+        self.store.close()
+
+    def search(self, request: SearchRequest) -> list[Passage]:
+        """Return the Passages for a query. Raises BadInput, NotFound."""
+        query = check_question(request.query, most_characters=self.settings.answer.max_question_characters)
+        settings = self.settings.retrieval
+        if request.top_k:
+            settings = settings.model_copy(
+                update={"top_k": request.top_k, "candidates": max(settings.candidates, request.top_k)}
+            )
+        scope = self._scope(request.principal, request.collection, request.as_of, request.filters)
+        with self.open_generation(self.release(), request.collection) as generation:
+            return retrieve(query, index=generation.index, embedder=self.embedder, scope=scope, settings=settings)
+
+    def ask(self, request: AskRequest, *, stop: threading.Event | None = None) -> Iterator[AskEvent]:
+        """Yield the Steps, Drafts and at last the Answer to a question, and keep its DecisionTrace."""
+        limit = self.settings.answer.max_question_characters
+        request = replace(request, question=check_question(request.question, most_characters=limit))
+        release = self.release(request.release_id)
+        conversation = request.conversation or f"c-{new_trace_id()[2:]}"
+        started = time.monotonic()
+        query = condense(request.question, self._earlier_queries(request))
+        turn = Turn(request, query, release, new_trace_id(), conversation)
+        yield self._step(turn, "condense", started, f"searched for: {query.text}" if query.rewritten else "as asked")
+        answer = yield from self._answer(turn, stop or threading.Event())
+        with self.store.session() as session:
+            keep_trace(session, _to_trace(turn, answer))
+        yield answer
+
+    def answer_again(self, request: AskRequest, query: Query) -> tuple[Answer, str]:
+        """Answer a Query without keeping a trace; return the Answer and what the model wrote. For replays."""
+        turn = Turn(request, query, self.release(request.release_id), "", "")
+        events = self._answer(turn, threading.Event())
+        while True:
+            try:
+                next(events)
+            except StopIteration as end:
+                answer: Answer = end.value
+                return answer, turn.written.generation.text if turn.written else ""
+
+    def _answer(self, turn: Turn, stop: threading.Event) -> Generator[Step | Draft, None, Answer]:
+        request = turn.request
+        with self.open_generation(turn.release, request.collection) as generation:
+            yield self._retrieve(turn, generation)
+            yield self._judge(turn, generation)
+            if turn.sufficiency is not None and turn.sufficiency.enough:
+                yield from self._write(turn, stop)
+                yield self._check(turn, generation)
+        return to_answer(turn, stopped=stop.is_set())
+
+    def _retrieve(self, turn: Turn, generation: OpenGeneration) -> Step:
+        started = time.monotonic()
+        request = turn.request
+        scope = self._scope(request.principal, request.collection, request.as_of, request.filters)
+        turn.passages = tuple(
+            retrieve(
+                turn.query.text,
+                index=generation.index,
+                embedder=self.embedder,
+                scope=scope,
+                settings=self.settings.retrieval,
+            )
+        )
+        documents = len({passage.chunk.document for passage in turn.passages})
+        found = f"{len(turn.passages)} passages in {documents} document{'s' if documents != 1 else ''}"
+        return self._step(turn, "retrieve", started, found)
+
+    def _judge(self, turn: Turn, generation: OpenGeneration) -> Step:
+        started = time.monotonic()
+        question, vocabulary = turn.query.text, generation.vocabulary
+        turn.quotes = tuple(
+            rank_quotes(question, turn.passages[:_QUOTED_PASSAGES], embedder=self.embedder, weigh=vocabulary.weigh)
+        )
+        features, missing = measure(question, turn.passages, turn.quotes, index=generation.index, vocabulary=vocabulary)
+        turn.sufficiency = judge(features, self.thresholds, missing=missing)
+        verdict = "the documents can answer" if turn.sufficiency.enough else "not in the documents"
+        return self._step(turn, "judge", started, f"{verdict} ({turn.sufficiency.probability:.0%})")
+
+    def _write(self, turn: Turn, stop: threading.Event) -> Generator[Step | Draft, None, None]:
+        started = time.monotonic()
+        turn.written = yield from write(
+            turn.query.text, turn.passages, engine=self.engine, settings=self.settings.answer, stop=stop
+        )
+        yield self._step(turn, "write", started, f"{turn.written.generation.new_tokens} tokens")
+
+    def _check(self, turn: Turn, generation: OpenGeneration) -> Step:
+        started = time.monotonic()
+        if turn.written is None:
+            raise ProvenantError("Nothing was written that could be checked.")
+        citations = CitationList(self.texts.span, self.texts.page_at)
+        turn.checked = check(
+            turn.query.text,
+            turn.written,
+            turn.quotes,
+            citations=citations,
+            weigh=generation.vocabulary.weigh,
+        )
+        turn.citations = citations.citations
+        wording = "the model's wording is supported" if turn.checked.wording == "model" else "quoted from the document"
+        return self._step(turn, "check", started, wording)
+
+    def _step(self, turn: Turn, name: StepName, started: float, detail: str) -> Step:
+        milliseconds = round(1000 * (time.monotonic() - started), 1)
+        turn.timings_ms[name] = milliseconds
+        return Step(name, detail, milliseconds)
+
+    def _scope(
+        self, principal: Principal, collection: str, as_of: date | None, filters: tuple[Condition, ...]
+    ) -> Scope:
+        return Scope(principal.labels, as_of, filters, self.texts.withdrawn(collection))
+
+    def _earlier_queries(self, request: AskRequest) -> list[str]:
+        """Return the queries of this conversation, oldest first; only the asker's own turns count."""
+        if not request.conversation:
+            return []
+        with self.store.session() as session:
+            traces = search_traces(session, conversation=request.conversation, limit=_HISTORY_TURNS)
+        mine = [trace for trace in reversed(traces) if trace.principal == request.principal.name]
+        return [str(trace.body["query"]) for trace in mine if trace.collection == request.collection]
+
+
+def _to_trace(turn: Turn, answer: Answer) -> DecisionTrace:
+    return DecisionTrace(
+        id=turn.trace_id,
+        created_at=now(),
+        collection=turn.request.collection,
+        principal=turn.request.principal.name,
+        conversation=turn.conversation,
+        release_id=turn.release.id,
+        question=turn.request.question,
+        abstained=answer.abstained,
+        body=trace_body(turn, answer),
+    )
+
+
+def _check_reproducible(release: ReleaseManifest, answering: dict[str, Any]) -> None:
+    differ = sorted(name for name in answering if release.answering.get(name) != answering[name])
+    if differ:
+        raise RefusedByPolicy(
+            f"Release {release.id} cannot answer here: its {', '.join(differ)} differ from this installation. "
+            "Ask the live release, or install what that release names."
+        )

@@ -1,0 +1,160 @@
+"""Sufficiency: can the documents answer this? Judged before anything is generated, on every turn.
+
+Closeness alone does not tell: a near miss ("the fee for early termination" of a contract that has none) is as close as
+a hit. So the judgement also asks whether what was named stands in what was found, and whether what was asked beside the
+names occurs in that document or record at all. The features go through a logistic model whose weights and threshold
+stand in every release; `benchmarks/fit_sufficiency.py` fits them on labelled questions.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from assistant.questions import holds_kind
+from assistant.quotes import Quote
+from assistant.retrieve import Passage, squashed
+from ingest.chunks import readable_name
+from ingest.index import Condition, Index
+from ingest.vocabulary import Vocabulary
+from ingest.words import STOP_WORDS, content_words, stem, stems
+
+_FRAME_WORDS = frozenset(
+    "many much number part parts customer ask asks need needs needed look looking give tell quote fit fits take takes "
+    "carry goes go going get new want wants use long often far early soon big maximum minimum pay pays paid charge "
+    "charges cost costs someone product thing kind type exactly name called know please show find list".split()
+)
+_KIND_AMONG = 4
+_NAME_END = re.compile(r"'s$|[?.,;:!'\"()]+$")
+_FOUND_AMONG = 8
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the judgement looks at; each from 0 (nothing speaks for an answer) to about 1."""
+
+    closeness: float
+    rest_closeness: float
+    quote_score: float
+    named: float
+    asked: float
+    kind: float
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """A logistic model over the Features and the probability under which the assistant abstains."""
+
+    intercept: float = -8.0
+    closeness: float = 3.0
+    rest_closeness: float = 3.0
+    quote_score: float = 3.0
+    named: float = 3.0
+    asked: float = 1.0
+    kind: float = 1.0
+    answer_from: float = 0.5
+
+    def to_value(self) -> dict[str, Any]:
+        """Return the JSON form that stands in a release."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Sufficiency:
+    """The judgement: a probability that the documents answer, the Features, and a reason when they do not."""
+
+    probability: float
+    enough: bool
+    features: Features
+    reason: str
+
+
+def judge(features: Features, thresholds: Thresholds, *, missing: Sequence[str] = ()) -> Sufficiency:
+    """Return the judgement for some Features; `missing` are names in the question that were not found."""
+    weighed = sum(getattr(thresholds, name) * value for name, value in asdict(features).items())
+    probability = 1 / (1 + math.exp(-(thresholds.intercept + weighed)))
+    enough = probability >= thresholds.answer_from
+    return Sufficiency(round(probability, 4), enough, features, "" if enough else _reason(features, missing))
+
+
+def measure(
+    question: str, passages: Sequence[Passage], quotes: Sequence[Quote], *, index: Index, vocabulary: Vocabulary
+) -> tuple[Features, tuple[str, ...]]:
+    """Return the Features of a question with what was found for it, and the names that were not found."""
+    if not passages or not quotes:
+        return Features(0.0, 0.0, 0.0, 0.0, 0.0, 0.0), ()
+    first = passages[0]
+    names = names_in(question)
+    missing = tuple(name for name in names if not _stands_in(name, passages))
+    asked = _asked_words(question, first)
+    return Features(
+        closeness=round(max(quote.closeness for quote in quotes), 4),
+        rest_closeness=round(max(quote.rest_closeness for quote in quotes), 4),
+        quote_score=round(quotes[0].score, 4),
+        named=round(1 - len(missing) / len(names), 4) if names else 1.0,
+        asked=round(_share_present(asked, first, index=index, vocabulary=vocabulary), 4),
+        kind=1.0 if any(holds_kind(question, quote.window.text) for quote in quotes[:_KIND_AMONG]) else 0.0,
+    ), missing
+
+
+def names_in(question: str) -> list[str]:
+    """Return the words of a question that name something: capitalised inside a sentence, or holding a digit."""
+    names: list[str] = []
+    opens = True
+    for written in question.split():
+        word = _NAME_END.sub("", written.strip("'\"(["))
+        word = _NAME_END.sub("", word)
+        capitals = sum(sign.isupper() for sign in word)
+        named = (
+            any(sign.isdigit() for sign in word) or capitals > 1 or (capitals == 1 and word[:1].isupper() and not opens)
+        )
+        if word and named and word.casefold() not in STOP_WORDS:
+            names.append(word)
+        opens = written.endswith((".", "?", "!"))
+    return names
+
+
+def _stands_in(name: str, passages: Sequence[Passage]) -> bool:
+    """Tell whether a name stands in the record or document that was found first."""
+    first = passages[0].chunk
+    same = [
+        passage.chunk
+        for passage in passages[:_FOUND_AMONG]
+        if passage.chunk.document == first.document and (first.kind != "record" or passage.chunk.clause == first.clause)
+    ]
+    said = squashed(" ".join(" ".join([chunk.title, chunk.document, *chunk.path, chunk.text]) for chunk in same))
+    return squashed(name) in said
+
+
+def _asked_words(question: str, first: Passage) -> list[str]:
+    """Return the words of a question beside the names of what was found and the words that only frame a question."""
+    chunk = first.chunk
+    title = " ".join(chunk.path) if chunk.kind == "record" else f"{chunk.title} {readable_name(chunk.document)}"
+    named = set(stems(title))
+    names = {word for name in names_in(question) for word in content_words(name)}
+    return [
+        word
+        for word in dict.fromkeys(content_words(question))
+        if stem(word) not in named and word not in _FRAME_WORDS and word not in names
+    ]
+
+
+def _share_present(asked: Sequence[str], first: Passage, *, index: Index, vocabulary: Vocabulary) -> float:
+    """Return the share of the asked words, weighed by rarity, that occur anywhere in the document or record found."""
+    conditions = [Condition("document", "=", first.chunk.document), Condition("version", "=", first.chunk.version)]
+    if first.chunk.kind == "record":
+        conditions.append(Condition("clause", "=", first.chunk.clause))
+    total = sum(vocabulary.weigh(stem(word)) for word in asked)
+    present = [word for word in asked if index.search_words(word, conditions=conditions, limit=1)]
+    return sum(vocabulary.weigh(stem(word)) for word in present) / total if total else 1.0
+
+
+def _reason(features: Features, missing: Sequence[str]) -> str:
+    if missing:
+        return f"Nothing was found about {', '.join(dict.fromkeys(missing))}."
+    if features.closeness < 0.45:
+        return "No passage is about this."
+    return "Passages on this subject were found, but none that states what was asked."

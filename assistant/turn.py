@@ -1,0 +1,156 @@
+"""A turn: what is known of one answer while it is made, and what remains of it: the Answer and its trace.
+
+Pure conversions; the service fills the fields in as its steps end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from typing import Any
+
+from assistant.answer import Answer, Citation, Usage, passage_value
+from assistant.questions import Query
+from assistant.quotes import Quote
+from assistant.respond import Checked, Written
+from assistant.retrieve import Passage
+from assistant.sufficiency import Sufficiency
+from governance.access import Principal
+from governance.digests import digest_text
+from governance.release import ReleaseManifest
+from ingest.index import Condition
+
+_QUOTES_IN_TRACE = 5
+
+
+@dataclass(frozen=True)
+class AskRequest:
+    """A question with who asks it, where, as of when, and in which conversation ("" starts one)."""
+
+    question: str
+    collection: str
+    principal: Principal
+    conversation: str = ""
+    as_of: date | None = None
+    filters: tuple[Condition, ...] = ()
+    release_id: str = ""
+
+
+@dataclass
+class Turn:
+    """One answer in the making."""
+
+    request: AskRequest
+    query: Query
+    release: ReleaseManifest
+    trace_id: str
+    conversation: str
+    passages: tuple[Passage, ...] = ()
+    quotes: tuple[Quote, ...] = ()
+    sufficiency: Sufficiency | None = None
+    written: Written | None = None
+    checked: Checked | None = None
+    citations: tuple[Citation, ...] = ()
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+
+def to_answer(turn: Turn, *, stopped: bool) -> Answer:
+    """Return what the asker gets."""
+    checked = turn.checked
+    answered = checked is not None and bool(checked.sentences)
+    reason = "stopped" if stopped else ""
+    if not answered and turn.sufficiency is not None:
+        reason = turn.sufficiency.reason or "No passage could be quoted at its place."
+    generation = turn.written.generation if turn.written else None
+    timings = {**turn.timings_ms, "total": round(sum(turn.timings_ms.values()), 1)}
+    if generation is not None:
+        timings["first_token"] = round(1000 * generation.first_token_seconds, 1)
+    return Answer(
+        answer=checked.text if checked is not None and answered else "",
+        abstained=not answered,
+        reason=reason,
+        wording=checked.wording if checked is not None else "none",
+        citations=turn.citations,
+        sentences=checked.sentences if checked is not None else (),
+        passages=turn.passages,
+        question=turn.request.question,
+        query=turn.query.text,
+        collection=turn.request.collection,
+        conversation=turn.conversation,
+        release_id=turn.release.id,
+        trace_id=turn.trace_id,
+        timings_ms=timings,
+        usage=Usage(generation.prompt_tokens, generation.new_tokens) if generation else Usage(),
+    )
+
+
+def trace_body(turn: Turn, answer: Answer) -> dict[str, Any]:
+    """Return the body of the DecisionTrace: everything needed to read the decision and to make it again."""
+    request = turn.request
+    return {
+        "query": turn.query.text,
+        "query_rewritten": turn.query.rewritten,
+        "scope": {
+            "labels": list(request.principal.labels),
+            "as_of": str(request.as_of) if request.as_of else None,
+            "filters": [asdict(condition) for condition in request.filters],
+        },
+        "release": turn.release.to_value(),
+        "retrieval.documents": [_passage_in_trace(passage) for passage in turn.passages],
+        "sufficiency": asdict(turn.sufficiency) if turn.sufficiency else None,
+        "quotes": [_quote_in_trace(quote) for quote in turn.quotes[:_QUOTES_IN_TRACE]],
+        "generation": _generation_in_trace(turn),
+        "answer": answer.answer,
+        "reason": answer.reason,
+        "wording": answer.wording,
+        "sentences": [asdict(sentence) for sentence in answer.sentences],
+        "citations": [asdict(citation) for citation in answer.citations],
+        "verdicts": _verdicts(turn),
+        "timings_ms": answer.timings_ms,
+        "gen_ai.operation.name": "chat",
+        "gen_ai.request.model": turn.release.id,
+        "gen_ai.usage.input_tokens": answer.usage.prompt_tokens,
+        "gen_ai.usage.output_tokens": answer.usage.new_tokens,
+        "openinference.span.kind": "CHAIN",
+    }
+
+
+def _passage_in_trace(passage: Passage) -> dict[str, Any]:
+    value = passage_value(passage)
+    text = value.pop("text")
+    return {**value, "text_digest": digest_text(text)}
+
+
+def _quote_in_trace(quote: Quote) -> dict[str, Any]:
+    chunk = quote.window.passage.chunk
+    return {
+        "document": chunk.document,
+        "char_start": quote.window.start,
+        "char_end": quote.window.end,
+        "score": round(quote.score, 4),
+        "closeness": round(quote.closeness, 4),
+        "coverage": round(quote.coverage, 4),
+    }
+
+
+def _generation_in_trace(turn: Turn) -> dict[str, Any] | None:
+    if turn.written is None:
+        return None
+    generation = turn.written.generation
+    return {
+        "prompt_digest": turn.written.prompt_digest,
+        "context": [passage.chunk.id for passage in turn.written.context],
+        "text": generation.text,
+        "finish": generation.finish,
+        "first_token_seconds": round(generation.first_token_seconds, 4),
+        "seconds": round(generation.seconds, 4),
+    }
+
+
+def _verdicts(turn: Turn) -> list[dict[str, Any]]:
+    if turn.checked is None:
+        return []
+    return [
+        {"text": text, "support": finding.support, "coverage": round(finding.coverage, 4), "reason": finding.reason}
+        for text, finding in turn.checked.findings
+    ]

@@ -1,0 +1,90 @@
+() => {
+    // What the page does without asking the server: follow the end of the conversation, keys, copying, the large
+    // picture, and on a phone the evidence over the conversation. It never writes HTML.
+    const phone = window.matchMedia('(max-width: 820px)');
+    let opener = null;
+
+    const followTheEnd = (log) => {
+        let atEnd = true;
+        log.setAttribute('role', 'log');
+        log.setAttribute('aria-label', 'Conversation');
+        log.addEventListener('scroll', () => {
+            atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
+        });
+        const settle = () => { if (atEnd) log.scrollTop = log.scrollHeight; };
+        new MutationObserver(settle).observe(log, {subtree: true, childList: true, characterData: true});
+        document.addEventListener('keydown', (key) => {
+            if (key.key === 'Enter' && key.target.closest?.('#pv-question')) atEnd = true;
+        });
+    };
+
+    const openEvidence = (button) => {
+        document.querySelectorAll('#pv-log [aria-current]').forEach((old) => old.removeAttribute('aria-current'));
+        const same = `#pv-log [data-open="${CSS.escape(button.dataset.open)}"]`;
+        document.querySelectorAll(same).forEach((one) => one.setAttribute('aria-current', 'true'));
+        if (!button.closest('#pv-evidence')) opener = button;
+        document.body.classList.add('pv-evidence-open');
+        if (phone.matches) document.querySelector('.pv-panel')?.focus();
+    };
+
+    const closeEvidence = () => {
+        document.body.classList.remove('pv-evidence-open');
+        opener?.focus();
+    };
+
+    const copy = async (button) => {
+        const words = button.dataset.copy;
+        const done = navigator.clipboard ? await navigator.clipboard.writeText(words).then(() => true, () => false) : oldCopy(words);
+        const label = button.textContent;
+        button.textContent = done ? 'Copied' : 'Select it and copy';
+        setTimeout(() => { button.textContent = label; }, 1600);
+    };
+
+    const oldCopy = (words) => {
+        const field = document.createElement('textarea');
+        field.value = words;
+        document.body.append(field);
+        field.select();
+        const done = document.execCommand('copy');
+        field.remove();
+        return done;
+    };
+
+    const enlarge = (button) => {
+        const dialog = document.createElement('dialog');
+        const close = document.createElement('button');
+        const picture = button.querySelector('img').cloneNode();
+        dialog.id = 'pv-large';
+        dialog.setAttribute('aria-label', picture.alt);
+        close.textContent = 'Close';
+        dialog.append(close, picture);
+        dialog.addEventListener('click', () => dialog.close());
+        dialog.addEventListener('close', () => dialog.remove());
+        document.querySelector('.gradio-container').append(dialog);
+        dialog.showModal();
+    };
+
+    document.addEventListener('click', (click) => {
+        const button = click.target.closest?.('[data-open], [data-close], [data-copy], [data-zoom]');
+        if (!button) return;
+        if (button.dataset.open) openEvidence(button);
+        else if (button.dataset.copy) copy(button);
+        else if (button.dataset.zoom) enlarge(button);
+        else closeEvidence();
+    });
+
+    document.addEventListener('keydown', (key) => {
+        if (key.key !== 'Escape' || document.querySelector('#pv-large')) return;
+        const stop = document.querySelector('#pv-stop');
+        if (stop?.offsetParent) stop.click();
+        else if (phone.matches && document.body.classList.contains('pv-evidence-open')) closeEvidence();
+    });
+
+    const whenThere = new MutationObserver(() => {
+        const log = document.querySelector('#pv-log');
+        if (!log) return;
+        whenThere.disconnect();
+        followTheEnd(log);
+    });
+    whenThere.observe(document.body, {subtree: true, childList: true, attributes: true});
+}

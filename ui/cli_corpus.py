@@ -1,0 +1,289 @@
+"""Commands on the corpus: ingest, documents, index, jobs."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from governance.errors import BadInput, NotFound, PartlyDone
+from ui.terminal import print_json, print_line, progress_bar, tell
+
+Collection = Annotated[str, typer.Option("--collection", "-c", help="Name of the collection.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+documents = typer.Typer(help="What was ingested: list, show, text, withdraw.", no_args_is_help=True)
+index = typer.Typer(help="Index generations: list, prune.", no_args_is_help=True)
+jobs = typer.Typer(help="Queued work: list, show, cancel.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command("ingest")(ingest)
+    app.add_typer(documents, name="documents")
+    app.add_typer(index, name="index")
+    app.add_typer(jobs, name="jobs")
+
+
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders to read.")],
+    collection: Collection,
+    label: Annotated[list[str] | None, typer.Option(help="Access label; only its holders may read.")] = None,
+    effective: Annotated[str, typer.Option(help="First day in force, YYYY-MM-DD.")] = "",
+    background: Annotated[bool, typer.Option(help="Queue it for the worker and return.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Read files and folders into a collection and let the new release answer."""
+    from ingest.pipeline import IngestRequest
+    from ui.installation import Installation, report_value
+
+    installation = Installation()
+    labels = tuple(label) if label else None
+    if background:
+        _queue_ingest(paths, collection, labels, effective, as_json)
+        return
+    request = IngestRequest(tuple(paths), collection, labels, parse_day(effective))
+    with progress_bar(f"ingest {collection}") as show:
+        report = installation.ingest(request, show)
+    value = report_value(report)
+    for outcome in report.documents:
+        if outcome.status in {"refused", "failed"}:
+            tell(f"{outcome.status}: {outcome.document}: {outcome.reason}")
+        for warning in outcome.warnings:
+            tell(f"warning: {outcome.document}: {warning}")
+    if as_json:
+        print_json(value)
+    else:
+        counts = ", ".join(f"{number} {name}" for name, number in report.counts.items() if number)
+        print_line(f"{collection}: {counts or 'no files'}; {report.points} chunks in the index ({report.seconds:.1f} s)")
+        print_line(f"release {report.release_id} is live")
+    not_read = report.counts["refused"] + report.counts["failed"]
+    if not_read and not_read == len(report.documents):
+        raise BadInput("No file could be read; each one is named above with its reason.")
+    if not_read:
+        raise PartlyDone(f"{not_read} of {len(report.documents)} files were not ingested; each one is named above.")
+
+
+def _queue_ingest(
+    paths: list[Path], collection: str, labels: tuple[str, ...] | None, effective: str, as_json: bool
+) -> None:
+    from governance.jobs import add_job
+    from ingest.pipeline import check_collection_name
+    from ingest.sources import find_sources
+    from ui.installation import Installation
+
+    check_collection_name(collection)
+    find_sources(paths)
+    installation = Installation()
+    day = parse_day(effective)
+    parameters = {
+        "paths": [str(path.resolve()) for path in paths],
+        "collection": collection,
+        "labels": list(labels) if labels else None,
+        "effective": str(day) if day else None,
+    }
+    job = add_job(installation.store, installation.settings, kind="ingest", parameters=parameters)
+    if as_json:
+        print_json({"job": job.id, "status": job.status})
+    else:
+        print_line(f"queued as {job.id}; `provenant worker` does it, `provenant jobs show {job.id}` tells how far it is")
+
+
+def parse_day(text: str) -> date | None:
+    """Read YYYY-MM-DD, "" as none. Raises BadInput."""
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError as error:
+        raise BadInput(f"{text!r} is not a date; write it as YYYY-MM-DD.") from error
+
+
+@documents.command("list")
+def list_documents(collection: Collection, as_json: AsJson = False) -> None:
+    """List the documents of a collection with their versions."""
+    from ingest.versions import read_corpus
+    from ui.installation import Installation
+
+    with Installation().store.session() as session:
+        corpus = read_corpus(session, collection)
+    _known(corpus, collection)
+    versions = [version for found in corpus.values() for version in found]
+    if as_json:
+        print_json({"documents": [_version_value(version) for version in versions]})
+        return
+    for version in versions:
+        pages = f"{version.pages} pages" if version.pages else f"{version.characters:,} characters"
+        print_line(f"{version.document}  {version.digest[7:19]}  {version.status}  {pages}, {version.chunks} chunks")
+
+
+@documents.command("show")
+def show_document(document: str, collection: Collection, as_json: AsJson = False) -> None:
+    """Show the versions of a document."""
+    from ingest.versions import ALWAYS, read_corpus
+    from ui.installation import Installation
+
+    with Installation().store.session() as session:
+        corpus = read_corpus(session, collection)
+    versions = _versions_of(corpus, document, collection)
+    if as_json:
+        print_json({"versions": [_version_value(version) for version in versions]})
+        return
+    for version in versions:
+        print_line(f"{version.title} ({version.media_type})")
+        since = "the beginning" if version.effective_from == ALWAYS else str(version.effective_from)
+        print_line(f"  version {version.digest}, {version.status}, in force from {since} to {version.effective_to or '-'}")
+        print_line(f"  labels {', '.join(version.labels) or '-'}; {version.pages} pages, {version.chunks} chunks")
+        for warning in version.warnings:
+            print_line(f"  warning: {warning}")
+
+
+@documents.command("text")
+def document_text(
+    document: str,
+    collection: Collection,
+    version: Annotated[str, typer.Option(help="Version digest or its first characters; default: the active one.")] = "",
+) -> None:
+    """Print a document's extracted text exactly; character offsets of citations count in it."""
+    import sys
+
+    from ingest.versions import read_corpus
+    from ui.installation import Installation
+
+    installation = Installation()
+    with installation.store.session() as session:
+        versions = _versions_of(read_corpus(session, collection), document, collection)
+    wanted = [one for one in versions if version and one.digest.removeprefix("sha256:").startswith(version.removeprefix("sha256:"))]
+    active = [one for one in versions if one.status == "active"] or list(versions[-1:])
+    if version and not wanted:
+        raise NotFound(f"{document} has no version {version}; `provenant documents show` names them.")
+    chosen = (wanted or active)[0]
+    text = installation.service.texts.parsed(document, chosen.digest).text
+    sys.stdout.buffer.write(text.encode("utf-8"))
+
+
+@documents.command("withdraw")
+def withdraw_document(
+    document: str,
+    collection: Collection,
+    version: Annotated[str, typer.Option(help="One version; default: all.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Withdraw a document: no release answers from it any more, older ones included."""
+    from ingest.publish import withdraw
+    from ui.installation import Installation
+
+    installation = Installation()
+    manifest = withdraw(document, collection, installation.ingest_tools(lambda _: None), version=version)
+    if as_json:
+        print_json({"document": document, "status": "withdrawn", "release_id": manifest.id})
+    else:
+        print_line(f"{document} is withdrawn; release {manifest.id} is live")
+
+
+@index.command("list")
+def list_generations(as_json: AsJson = False) -> None:
+    """List the index generations of all collections; * marks those that answer."""
+    from sqlalchemy import select
+
+    from governance.release import live_release
+    from governance.store import GenerationRecord
+    from ui.installation import Installation
+
+    installation = Installation()
+    with installation.store.session() as session:
+        live = live_release(session)
+        records = session.scalars(select(GenerationRecord).order_by(GenerationRecord.created_at)).all()
+    answering = {state.generation for state in live.collections.values()} if live else set()
+    rows = [
+        {
+            "generation": record.id,
+            "collection": record.collection,
+            "points": record.points,
+            "documents": record.documents,
+            "created_at": record.created_at.isoformat(timespec="seconds"),
+            "live": record.id in answering,
+        }
+        for record in records
+        if installation.service.index_engine.exists(record.id)
+    ]
+    if as_json:
+        print_json({"generations": rows})
+        return
+    for row in rows:
+        mark = "*" if row["live"] else " "
+        print_line(f"{mark} {row['generation']}  {row['points']} chunks, {row['documents']} documents  {row['created_at']}")
+
+
+@index.command("prune")
+def prune(as_json: AsJson = False) -> None:
+    """Remove index generations beyond the number that is kept for each collection."""
+    from ingest.publish import prune_generations
+    from ui.installation import Installation
+
+    removed = prune_generations(Installation().ingest_tools(lambda _: None))
+    if as_json:
+        print_json({"removed": removed})
+    else:
+        print_line(f"removed {len(removed)} generations")
+
+
+@jobs.command("list")
+def list_all_jobs(as_json: AsJson = False) -> None:
+    """List the latest jobs."""
+    from governance.jobs import list_jobs
+    from ui.installation import Installation
+
+    found = list_jobs(Installation().store)
+    if as_json:
+        print_json({"jobs": [_job_value(job) for job in found]})
+        return
+    for job in found:
+        print_line(f"{job.id}  {job.kind}  {job.status}  {job.progress:.0%}  {job.message}")
+
+
+@jobs.command("show")
+def show_job(job_id: str, as_json: AsJson = False) -> None:
+    """Show how far a job is, or how it ended."""
+    from governance.jobs import find_job
+    from ui.installation import Installation
+
+    job = find_job(Installation().store, job_id)
+    if as_json:
+        print_json(_job_value(job))
+    else:
+        print_line(f"{job.id}  {job.kind}  {job.status}  {job.progress:.0%}  {job.message}")
+        print_line(f"  {dict(job.result).get('counts', '')}")
+
+
+@jobs.command("cancel")
+def cancel(job_id: str) -> None:
+    """Cancel a job; what it has read is kept."""
+    from governance.jobs import cancel_job
+    from ui.installation import Installation
+
+    job = cancel_job(Installation().store, job_id)
+    print_line(f"{job.id} is {job.status}")
+
+
+def _known(corpus: object, collection: str) -> None:
+    if not corpus:
+        raise NotFound(f"There is no collection {collection!r}, or nothing was ingested into it yet.")
+
+
+def _versions_of(corpus: dict[str, tuple[object, ...]], document: str, collection: str) -> tuple[object, ...]:
+    _known(corpus, collection)
+    if document not in corpus:
+        raise NotFound(f"There is no document {document!r} in {collection}; `provenant documents list` names them.")
+    return corpus[document]
+
+
+def _version_value(version: object) -> dict[str, object]:
+    from dataclasses import asdict
+
+    return {name: str(value) if isinstance(value, date) else value for name, value in asdict(version).items()}  # type: ignore[call-overload]
+
+
+def _job_value(job: object) -> dict[str, object]:
+    from dataclasses import asdict
+
+    return asdict(job)  # type: ignore[call-overload]
