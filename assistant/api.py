@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import date
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.concurrency import iterate_in_threadpool
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
@@ -51,6 +51,18 @@ class SearchBody(_Body):
 
     query: str
     top_k: int = Field(0, ge=0, le=200, description="Passages returned; 0 means the setting.")
+
+
+class PageQuery(BaseModel):
+    """A page of a document version, with a span to mark, in code points of the version's text."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    document: str
+    version: str
+    number: int = Field(ge=1)
+    start: int = Field(0, ge=0)
+    end: int = Field(0, ge=0)
 
 
 def make_router(service: AssistantService) -> APIRouter:
@@ -112,10 +124,11 @@ def make_router(service: AssistantService) -> APIRouter:
             return find_trace(session, trace_id).to_value()
 
     @router.get("/page")
-    def page(principal: Caller, document: str, version: str, number: int, start: int, end: int) -> Response:
+    def page(principal: Caller, asked: Annotated[PageQuery, Query()]) -> Response:
         """Return a page as a picture with a span marked."""
-        check_may_read(service, principal, document, version)
-        picture = service.texts.picture(document, version, page=number, span=(start, end))
+        check_may_read(service, principal, asked.document, asked.version)
+        span = (asked.start, asked.end)
+        picture = service.texts.picture(asked.document, asked.version, page=asked.number, span=span)
         return Response(picture, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
 
     @router.get("/text")

@@ -12,8 +12,8 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ingest.words import content_words, words
 from governance.errors import BadInput
+from ingest.words import content_words, words
 
 _OPENERS = re.compile(
     r"^(and|but|or|so|also|then|what about|how about|what if|why|why not|who else|anything else|since when|"

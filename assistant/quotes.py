@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from assistant.questions import holds_kind
 from assistant.retrieve import Passage
 from assistant.support import Weigh, Window, windows_of
-from ingest.words import stems
 from ingest.chunks import readable_name
 from ingest.embed import Embedder
+from ingest.words import stems
 
 _CLOSENESS, _REST, _COVERAGE, _RANK, _KIND = 0.5, 0.2, 0.2, 0.15, 0.2
 _MOST_WINDOWS = 48

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
-from assistant.answer import AnswerSentence, Draft, Usage, Wording
+from assistant.answer import AnswerSentence, Draft, Wording
 from assistant.citations import CitationList, with_markers
 from assistant.model import Decoding, Engine, Generation
 from assistant.prompt import build_messages
@@ -27,7 +27,7 @@ from ingest.words import split_sentences
 
 _MOST_PASSAGES = 4
 _AS_GOOD_AS = 0.8
-_MOST_SENTENCES = 4
+_SENTENCES_ASKED_FOR = 2
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,19 @@ def write(
         passages, count_tokens=engine.count_tokens, budget=settings.context_tokens, most=_MOST_PASSAGES
     )
     prompt = engine.render(build_messages(question, context))
-    stream = engine.stream(prompt, decoding=decoding_of(settings), stop=stop)
-    for piece in stream:
-        yield Draft(piece)
+    said = ""
+    with engine.stream(prompt, decoding=decoding_of(settings), stop=stop) as stream:
+        for piece in stream:
+            said += piece
+            yield Draft(piece)
+            if _says_enough(said):
+                break
     return Written(stream.finish(), digest_text(prompt), tuple(context))
+
+
+def _says_enough(said: str) -> bool:
+    """Tell whether two sentences are complete, or a paragraph is: what follows was not asked for."""
+    return "\n\n" in said.lstrip() or len(split_sentences(said)) > _SENTENCES_ASKED_FOR
 
 
 def decoding_of(settings: AnswerSettings) -> Decoding:
@@ -103,10 +112,10 @@ def _readable(quote: Quote) -> str:
 def _check_sentences(written: Written, weigh: Weigh) -> list[tuple[str, Finding]]:
     text = written.generation.text
     spans = split_sentences(text)
-    if written.generation.finish == "length" and len(spans) > 1:
+    if written.generation.finish != "stop" and len(spans) > 1:
         spans = spans[:-1]  # cut off in the middle
     texts = list(dict.fromkeys(" ".join(text[start:end].split()) for start, end in spans))
-    return [(one, check_sentence(one, written.context, weigh=weigh)) for one in texts[:_MOST_SENTENCES]]
+    return [(one, check_sentence(one, written.context, weigh=weigh)) for one in texts[:_SENTENCES_ASKED_FOR]]
 
 
 def _speaks_to(question: str, kept: Sequence[tuple[str, Finding]], quotes: Sequence[Quote]) -> bool:

@@ -112,9 +112,11 @@ def _ranked(passages: Sequence[Passage], extra: Mapping[str, float]) -> list[Pas
 
 
 def fuse(dense: Sequence[Stored], by_words: Sequence[Stored], *, how: str = "distribution") -> list[Passage]:
-    """Fuse two ranked lists. `distribution`: each score as its place within mean +- 3 standard deviations of its
-    list, summed. `rank`: reciprocal ranks with constant 60 (Cormack, Clarke and Buettcher, SIGIR 2009).
-    """  # fmt: skip
+    """Fuse two ranked lists, best first.
+
+    `distribution` sums each score's place within the mean +- 3 standard deviations of its list; `rank` sums
+    reciprocal ranks with constant 60 (Cormack, Clarke and Buettcher, SIGIR 2009).
+    """
     normalise = _by_distribution if how == "distribution" else _by_rank
     parts = (normalise(dense), normalise(by_words))
     chunks = {chunk.id: chunk for chunk in (*by_words, *dense)}

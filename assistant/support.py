@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from assistant.answer import Support
 from assistant.retrieve import Passage
-from ingest.words import NEGATIONS, numbers, split_sentences, stems, words
+from ingest.words import NEGATIONS, numbers, split_lines, split_sentences, stems, words
 
 Weigh = Callable[[str], float]  # how much a stem tells, larger for rarer
 
@@ -43,7 +43,7 @@ class Finding:
 def windows_of(passage: Passage, *, sizes: Sequence[int] = (1, 2)) -> Iterator[Window]:
     """Yield the windows of a Passage: each sentence or line, and each pair of neighbours."""
     text, base = passage.chunk.text, passage.chunk.start
-    spans = split_sentences(text)
+    spans = split_sentences(text) if passage.chunk.kind == "clause" else split_lines(text)
     for size in sizes:
         for first in range(len(spans) - size + 1):
             start, end = spans[first][0], spans[first + size - 1][1]

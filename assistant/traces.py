@@ -92,7 +92,8 @@ def _passage_lines(body: Mapping[str, Any]) -> list[str]:
     for found in body["retrieval.documents"]:
         scores = f"{found['score']:.3f} ({found['dense_score']:.3f}, {found['words_score']:.2f})"
         place = found["document"] + (f", page {found['page']}" if found["page"] else "")
-        lines.append(f"           {found['rank']}. {scores}  {place}{', ' + found['clause'] if found['clause'] else ''}")
+        clause = f", clause {found['clause']}" if found["clause"] else ""
+        lines.append(f"           {found['rank']}. {scores}  {place}{clause}")
     return lines
 
 

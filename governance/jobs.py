@@ -53,7 +53,7 @@ class Job:
 def open_queue(settings: Settings) -> Huey:
     """Return the queue of an installation."""
     if settings.store.url.startswith("postgresql"):
-        from huey.contrib.sql_huey import SqlHuey  # noqa: PLC0415
+        from huey.contrib.sql_huey import SqlHuey
 
         url = make_url(settings.store.url).set(drivername="psycopg3")
         return SqlHuey("provenant", database=url.render_as_string(hide_password=False), results=False)

@@ -43,7 +43,6 @@ class IngestSettings(_Section):
     embedder: str = Field("all-minilm-l6-v2", description="Name of the embedder in the model catalogue.")
     chunk_tokens: int = Field(224, ge=32, le=8192, description="Largest chunk in tokens, name and heading included.")
     max_file_megabytes: int = Field(100, ge=1, description="Larger files are refused, with their size.")
-    batch_chunks: int = Field(32, ge=1, description="Chunks embedded at once.")
 
 
 class RetrievalSettings(_Section):
@@ -97,8 +96,8 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: arguments, environment, then the file in the home folder."""
         home = Path(os.environ.get("PROVENANT_HOME", "~/.local/share/provenant")).expanduser()

@@ -211,9 +211,9 @@ def _set_up_sqlite(connection: Any, _: ConnectionPoolEntry) -> None:
 def _bring_forward(engine: Engine, home: Path) -> None:
     if _schema_revision(engine) == SCHEMA_REVISION:
         return
-    from alembic import command  # noqa: PLC0415  (a tenth of a second that only a migration needs)
-    from alembic.config import Config  # noqa: PLC0415
-    from filelock import FileLock  # noqa: PLC0415
+    from alembic import command
+    from alembic.config import Config
+    from filelock import FileLock
 
     home.mkdir(parents=True, exist_ok=True)
     with FileLock(home / "migration.lock"), engine.begin() as connection:

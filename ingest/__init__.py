@@ -1,0 +1,10 @@
+"""Ingest: from files to an index Generation that a release can answer from.
+
+sources     which files, which names            parse/     one file in, one ParsedDocument out
+documents   what a parser hands over            clauses    headings and numbers into Clauses
+chunks      Clauses into embedded slices        embed      texts into vectors
+artefacts   what is kept by Digest              versions   what is in force, since when, for whom
+index       one door to the engines (_edge, _server, _words)
+publish     build aside, validate, switch       pipeline   the run as a whole
+llama       the LlamaIndex door                 words, vocabulary   how words are compared and weighed
+"""

@@ -73,7 +73,7 @@ def cut_chunks(parsed: ParsedDocument, source: ChunkSource, *, tokens: TokenOffs
 def _chunk(parsed: ParsedDocument, source: ChunkSource, *, clause: Clause, span: tuple[int, int], before: str) -> Chunk:
     start, end = span
     text = parsed.text[start:end]
-    lead = before if start > clause.start or clause.kind != "record" else before.split("\n")[0]
+    lead = before if start > clause.start or clause.kind != "record" else before.split("\n", maxsplit=1)[0]
     return Chunk(
         id=digest_value([source.document, source.version, source.parser, start, end]),
         document=source.document,

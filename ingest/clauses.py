@@ -31,9 +31,10 @@ _SHORT_ITEM = 60  # characters; a list whose items are shorter than this stays w
 _STATED_WEIGHT = 100.0  # of a heading of level 0; each level below weighs one less
 _FILING_LINES = 12  # "Exhibit 10.2" in the first lines is where a filing put the document, not a heading
 _DEFINED = re.compile(
-    r"(?P<term>[“\"][^”\"]{2,60}[”\"])\s+(?:means|shall mean|has the meaning|shall have the meaning)\b"
+    r"(?P<term>[“\"][^”\"]{2,60}[”\"])(?:\s+(?:or|and)\s+[“\"][^”\"]+[”\"])?"
+    r"\s+(?:means|shall mean|has the meaning|shall have the meaning)\b"
 )
-_RUN_IN = re.compile(r"(?P<title>[A-Z][^.:;]{1,80}?)\s*(?:[.:]|[—–]|\s-)(?:\s|$)")
+_RUN_IN = re.compile(r"(?P<title>[A-Z][^.:]{1,80}?)\s*(?:[.:]|[—–]|\s-)(?:\s|$)")
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,8 @@ class _Divider:
             self.outline.close_contents()
         if self.lines[index].level:
             return self._open_stated(self.lines[index])
+        if any(_is_filing(index, label) for label in read_labels(self.lines[index].text.strip())):
+            return 0
         if used := self._open_numbered(index):
             return used
         return self._open_heading(index) if self.layout.looks_like_heading(index) else 0
@@ -167,13 +170,16 @@ class _Divider:
 
     def _open_numbered(self, index: int) -> int:
         line, layout = self.lines[index], self.layout
-        visual = layout.is_visual(line) or (line.bold_lead and not layout.body_bold)
+        if layout.is_referred_to(index):
+            return 0
+        strong = layout.is_strong(line) or (line.bold_lead and not layout.body_bold)
+        visual = strong or layout.is_visual(line)
         for label in self.outline.in_turn_first(read_labels(line.text.strip())):
-            if (not visual and layout.continues(index, label)) or _is_filing(index, label):
+            if not strong and layout.continues(index, label):
                 continue
             headed = visual or not label.rest or (len(line.text) < 90 and title_like(label.rest))
             weight = layout.weight(line)
-            numbered = Numbered(label, visual, headed, weight, line.left, layout.next_decimal[index])
+            numbered = Numbered(label, strong, visual, headed, weight, line.left, layout.next_decimal[index])
             depth = self.outline.depth_of(numbered)
             if depth is not None:
                 return self._open(index, numbered, depth)

@@ -139,10 +139,10 @@ class IndexEngine(Protocol):
 def open_engine(settings: Settings) -> IndexEngine:
     """Return the engine that the settings name: a server where there is a URL, else the embedded one."""
     if settings.index.url:
-        from ingest.index_server import ServerEngine, connect  # noqa: PLC0415  (a second that embedded use spares)
+        from ingest.index_server import ServerEngine, connect
 
         return ServerEngine(connect(settings.index.url, api_key=settings.index.api_key.get_secret_value()))
-    from ingest.index_edge import EdgeEngine  # noqa: PLC0415
+    from ingest.index_edge import EdgeEngine
 
     return EdgeEngine(settings.home / "generations")
 

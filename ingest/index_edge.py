@@ -77,7 +77,7 @@ class EdgeEngine:
         try:
             manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
             return EdgeIndex(edge.EdgeShard.load(str(folder / "shard")), WordModel(manifest["average_length"]), lock)
-        except Exception as error:  # noqa: BLE001  (the engine raises bare Exception)
+        except Exception as error:
             lock.release()
             raise Damaged(f"Index generation {generation} cannot be opened ({error}). Run the ingest again.") from error
 

@@ -30,6 +30,7 @@ _OPEN_ENDED = re.compile(
     r"(?:\b(?:sections?|articles?|and|or|to|of|in|with|under|by|the|a|an|exhibits?|clauses?|paragraphs?|pursuant)|[,§(–-])$",
     re.I,
 )
+_REFERS = re.compile(r"\b(?:sections?|articles?|paragraphs?|clauses?|exhibits?|schedules?|annex|appendix)$", re.I)
 _ITEM_END = re.compile(r"[.;:,!?—–)\]]$|[;,]\s*(?:and|or|and/or)$", re.I)
 SENTENCE_END = re.compile(r"[.;:!?”\")\]]$")
 
@@ -70,11 +71,13 @@ class Layout:
         """Whether a line is set clearly larger than the body."""
         return self.body_size > 0 and line.size >= self.body_size * _LARGE
 
+    def is_strong(self, line: Line) -> bool:
+        """Whether a short line is set apart from the body by size or weight."""
+        return len(line.text) <= LONGEST_HEADING and (self.is_large(line) or (line.bold and not self.body_bold))
+
     def is_visual(self, line: Line) -> bool:
-        """Whether a line is set apart from the body by size or weight, or is short and in capitals."""
-        if len(line.text) > LONGEST_HEADING:
-            return False
-        return self.is_large(line) or (line.bold and not self.body_bold) or is_capitals(line.text)
+        """Whether a short line is set apart from the body by size or weight, or by capitals."""
+        return self.is_strong(line) or (len(line.text) <= LONGEST_HEADING and is_capitals(line.text))
 
     def looks_like_heading(self, index: int) -> bool:
         """Whether a line without a number is a heading, by how it is set, its words, and the lines around it."""
@@ -139,6 +142,12 @@ class Layout:
         line = self.lines[index]
         listed = index in self.contents or bool(TOC_LEADERS.search(line.text))
         return line.plain or listed or bool(CAPTION.match(line.text))
+
+    def is_referred_to(self, index: int) -> bool:
+        """Whether the line before ends in "Section" or the like, so that a number here is what it refers to."""
+        return (
+            index > 0 and not self.lines[index].space_above and bool(_REFERS.search(self.lines[index - 1].text.strip()))
+        )
 
     def continues(self, index: int, label: Label) -> bool:
         """Whether a line goes on with the sentence of the line before it, so that its number is a cross-reference."""
@@ -243,8 +252,7 @@ def _next_decimals(lines: Sequence[Line]) -> list[tuple[int, ...]]:
 
 def is_capitals(text: str) -> bool:
     """Whether a text is in capitals and has at least four letters."""
-    letters = [character for character in text if character.isalpha()]
-    return len(letters) >= 4 and all(character.isupper() for character in letters)
+    return text.isupper() and sum(map(str.isalpha, text)) >= 4
 
 
 def heading_words(text: str) -> bool:

@@ -19,7 +19,6 @@ from governance.digests import digest_text, short
 from governance.errors import BadInput
 from ingest.chunks import Chunk
 from ingest.documents import ParsedDocument
-from ingest.parse.text import parse_text
 
 if TYPE_CHECKING:
     from llama_index.core.schema import Document, TextNode
@@ -43,7 +42,7 @@ def parse_with_llama(path: Path) -> ParsedDocument:
         raise BadInput(
             f"Reading {path.suffix} files needs the extra `readers`: pip install 'provenant[readers]'."
         ) from error
-    except Exception as error:  # noqa: BLE001  (each reader raises what its own library raises)
+    except Exception as error:
         raise BadInput(f"{path.name} is not a readable {path.suffix} file ({type(error).__name__}).") from error
     text = "\n\n".join(document.text for document in documents if document.text.strip())
     if not text.strip():
@@ -70,7 +69,7 @@ def save_documents(documents: Iterable[Document], folder: Path) -> list[Path]:
 
 def to_nodes(chunks: Sequence[Chunk]) -> list[TextNode]:
     """Return Chunks as LlamaIndex nodes: same id, offsets, text; the names as metadata and source relationship."""
-    from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode  # noqa: PLC0415
+    from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
 
     return [
         TextNode(
@@ -93,7 +92,7 @@ def to_nodes(chunks: Sequence[Chunk]) -> list[TextNode]:
 
 
 def _reader(suffix: str) -> Any:
-    from llama_index.readers.file import DocxReader, RTFReader  # noqa: PLC0415
+    from llama_index.readers.file import DocxReader, RTFReader
 
     return DocxReader() if suffix == ".docx" else RTFReader()
 

@@ -12,6 +12,7 @@ from ingest.numbering import Label
 
 CONTENTS_WEIGHT = -1000.0  # of the title of a table of contents: anything that follows closes it
 CHAPTER_STYLES = ("integer", "integer.")
+_HOLD = 5.0  # half a point of size in the units of weight
 _INDENT_POINTS = 24.0
 _SKIPPED_NUMBERS = 3
 _OUTER_STYLES = ("word-article", "word-section", "word-chapter", "word-part")
@@ -44,6 +45,11 @@ class Entry:
         """Whether it has a number of the outline, not of a list such as "(a)"."""
         return self.label is not None and self.label.family != "list"
 
+    @property
+    def hold(self) -> float:
+        """How much more a heading must stand out to close this one: an Article keeps those of its own size."""
+        return _HOLD if self.style.startswith("word-") else 0.0
+
     def is_above(self, values: tuple[int, ...]) -> bool:
         """Whether a longer number continues this one: 6 is above 6.2."""
         own = self.label.values if self.label is not None and self.outer else ()
@@ -54,11 +60,12 @@ class Entry:
 class Numbered:
     """A line with a number that asks for its place.
 
-    `visual`: it is set like a heading. `headed`: a title follows its number. `coming`: the next number such as 6.2
+    `strong`: it is bold or large. `visual`: that, or in capitals. `headed`: a title follows its number. `coming`: the next number such as 6.2
     that begins a line below it, or ().
     """
 
     label: Label
+    strong: bool
     visual: bool
     headed: bool
     weight: float
@@ -102,7 +109,8 @@ class Outline:
 
     def lighter(self, weight: float, coming: tuple[int, ...] = ()) -> int:
         """Return the depth of the first entry that stands out no more than a weight and that `coming` does not need."""
-        depth = next((i for i, entry in enumerate(self.stack) if entry.weight <= weight), len(self.stack))
+        lighter = (i for i, entry in enumerate(self.stack) if entry.weight + entry.hold <= weight)
+        depth = next(lighter, len(self.stack))
         needed = (i + 1 for i, entry in enumerate(self.stack) if entry.is_above(coming))
         return max(depth, *needed, 0)
 
@@ -148,7 +156,7 @@ class Outline:
 
     def _decimal_depth(self, line: Numbered) -> int | None:
         values, style = line.label.values, line.label.style
-        if not line.visual and not self._decimal_in_turn(line):
+        if not line.strong and not self._decimal_in_turn(line):
             return None
         parent = -1
         for position, entry in enumerate(self.stack):
@@ -168,12 +176,16 @@ class Outline:
     def _decimal_in_turn(self, line: Numbered) -> bool:
         label, values = line.label, line.label.values
         if label.rest and not (label.rest[0].isupper() or label.rest[0] in "“\"‘'([$•"):
-            return False
+            return self._is_exactly_next(values)
         if values[-1] <= 1 and any(e.outer and e.label and e.label.values == values[:-1] for e in self.stack):
             return True
         if not self.last:
             return max(values) <= 2 or _follows(line.coming, values)
         return _follows(values, self.last)
+
+    def _is_exactly_next(self, values: tuple[int, ...]) -> bool:
+        """Whether a number is the very next one: 13.1 after 13, or 13.2 after 13.1."""
+        return values in ((*self.last, 1), (*self.last[:-1], self.last[-1] + 1) if self.last else ())
 
     def _series_depth(self, line: Numbered) -> int | None:
         """Place "1.", "(a)" or "iv." in a series that is open, or as the first of a new one."""
@@ -186,7 +198,17 @@ class Outline:
             return self.lighter(line.weight)
         if value != 1 and label.family == "integer" and line.is_chapter and label.values >= self.last[:1]:
             return self._first_outline_depth()
-        return len(self.stack) if value == 1 else None
+        if value != 1:
+            return None
+        return self._after_recitals(line) if label.family == "integer" else len(self.stack)
+
+    def _after_recitals(self, line: Numbered) -> int:
+        """Return the depth of a first "1.": not below recitals "A." to "C." that stand before any chapter."""
+        lists = [i for i, entry in enumerate(self.stack) if entry.label is not None]
+        if not lists or any(entry.outer for entry in self.stack):
+            return len(self.stack)
+        indented = line.left > self.stack[lists[0]].left + _INDENT_POINTS / 4 > 6
+        return len(self.stack) if indented else lists[0]
 
     def _open_series(self, line: Numbered) -> int | None:
         """Return the depth of the innermost series that the number continues or begins again."""

@@ -93,7 +93,9 @@ def withdraw(document: str, collection: str, tools: IngestTools, *, version: str
         corpus = read_corpus(session, collection)
     chosen = [one for one in corpus.get(document, ()) if not version or version in one.digest]
     if not chosen:
-        raise NotFound(f"There is no document {document!r}{f' with version {version}' if version else ''} in {collection}.")
+        raise NotFound(
+            f"There is no document {document!r}{f' with version {version}' if version else ''} in {collection}."
+        )
     corpus[document] = tuple(replace(one, status="withdrawn") if one in chosen else one for one in corpus[document])
     return publish(collection, corpus, tools)[0]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
+from itertools import pairwise
 from typing import Literal
 
 from sqlalchemy import select
@@ -60,7 +61,7 @@ def add_version(versions: Sequence[Version], new: Version) -> tuple[Version, ...
     ordered = sorted([*kept, new], key=lambda version: version.effective_from)  # stable: the newest comes last
     dated = [
         replace(version, status="superseded", effective_to=following.effective_from)
-        for version, following in zip(ordered, ordered[1:], strict=False)
+        for version, following in pairwise(ordered)
     ]
     return (*gone, *dated, replace(ordered[-1], status="active", effective_to=None))
 
@@ -84,8 +85,15 @@ def indexed_versions(corpus: Corpus) -> list[Version]:
 def snapshot_digest(corpus: Corpus) -> str:
     """Return the Digest of all that the index is made from: texts, their parser, labels and dates."""
     kept = [
-        [version.document, version.digest, version.parser, sorted(version.labels), version.status]
-        + [str(version.effective_from), str(version.effective_to)]
+        [
+            version.document,
+            version.digest,
+            version.parser,
+            sorted(version.labels),
+            version.status,
+            str(version.effective_from),
+            str(version.effective_to),
+        ]
         for version in indexed_versions(corpus)
     ]
     return digest_value(kept)

@@ -16,16 +16,16 @@ _ASSETS = Path(__file__).parent / "assets"
 
 def build_page(desk: Desk) -> gr.Blocks:
     """Return the chat page on top of a Desk. One page serves all sessions; each session's state is its own."""
-    from ui.page import build  # noqa: PLC0415  (gradio takes seconds to import)
+    from ui.page import build
 
     return build(desk)
 
 
 def mount_page(application: FastAPI, desk: Desk, *, path: str = "/") -> FastAPI:
     """Mount the chat page with its look: no server-side rendering, no footer, no run history, nothing from outside."""
-    import gradio as gr  # noqa: PLC0415  (takes seconds)
+    import gradio as gr
 
-    from ui.page import theme  # noqa: PLC0415
+    from ui.page import theme
 
     gr.mount_gradio_app(
         application,

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from governance.errors import BadInput, NotFound, PartlyDone
 from ui.terminal import print_json, print_line, progress_bar, tell
+
+if TYPE_CHECKING:
+    from governance.jobs import Job
+    from ingest.versions import Corpus, Version
 
 Collection = Annotated[str, typer.Option("--collection", "-c", help="Name of the collection.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -56,7 +61,7 @@ def ingest(
         print_json(value)
     else:
         counts = ", ".join(f"{number} {name}" for name, number in report.counts.items() if number)
-        print_line(f"{collection}: {counts or 'no files'}; {report.points} chunks in the index ({report.seconds:.1f} s)")
+        print_line(f"{collection}: {counts or 'no files'}; {report.points} chunks indexed ({report.seconds:.1f} s)")
         print_line(f"release {report.release_id} is live")
     not_read = report.counts["refused"] + report.counts["failed"]
     if not_read and not_read == len(report.documents):
@@ -87,7 +92,7 @@ def _queue_ingest(
     if as_json:
         print_json({"job": job.id, "status": job.status})
     else:
-        print_line(f"queued as {job.id}; `provenant worker` does it, `provenant jobs show {job.id}` tells how far it is")
+        print_line(f"queued as {job.id} for `provenant worker`; `provenant jobs show {job.id}` tells how far it is")
 
 
 def parse_day(text: str) -> date | None:
@@ -131,7 +136,8 @@ def show_document(document: str, collection: Collection, as_json: AsJson = False
     for version in versions:
         print_line(f"{version.title} ({version.media_type})")
         since = "the beginning" if version.effective_from == ALWAYS else str(version.effective_from)
-        print_line(f"  version {version.digest}, {version.status}, in force from {since} to {version.effective_to or '-'}")
+        until = version.effective_to or "-"
+        print_line(f"  version {version.digest}, {version.status}, in force from {since} to {until}")
         print_line(f"  labels {', '.join(version.labels) or '-'}; {version.pages} pages, {version.chunks} chunks")
         for warning in version.warnings:
             print_line(f"  warning: {warning}")
@@ -152,7 +158,8 @@ def document_text(
     installation = Installation()
     with installation.store.session() as session:
         versions = _versions_of(read_corpus(session, collection), document, collection)
-    wanted = [one for one in versions if version and one.digest.removeprefix("sha256:").startswith(version.removeprefix("sha256:"))]
+    prefix = version.removeprefix("sha256:")
+    wanted = [one for one in versions if prefix and one.digest.removeprefix("sha256:").startswith(prefix)]
     active = [one for one in versions if one.status == "active"] or list(versions[-1:])
     if version and not wanted:
         raise NotFound(f"{document} has no version {version}; `provenant documents show` names them.")
@@ -211,7 +218,8 @@ def list_generations(as_json: AsJson = False) -> None:
         return
     for row in rows:
         mark = "*" if row["live"] else " "
-        print_line(f"{mark} {row['generation']}  {row['points']} chunks, {row['documents']} documents  {row['created_at']}")
+        size = f"{row['points']} chunks, {row['documents']} documents"
+        print_line(f"{mark} {row['generation']}  {size}  {row['created_at']}")
 
 
 @index.command("prune")
@@ -265,25 +273,21 @@ def cancel(job_id: str) -> None:
     print_line(f"{job.id} is {job.status}")
 
 
-def _known(corpus: object, collection: str) -> None:
+def _known(corpus: Corpus, collection: str) -> None:
     if not corpus:
         raise NotFound(f"There is no collection {collection!r}, or nothing was ingested into it yet.")
 
 
-def _versions_of(corpus: dict[str, tuple[object, ...]], document: str, collection: str) -> tuple[object, ...]:
+def _versions_of(corpus: Corpus, document: str, collection: str) -> tuple[Version, ...]:
     _known(corpus, collection)
     if document not in corpus:
         raise NotFound(f"There is no document {document!r} in {collection}; `provenant documents list` names them.")
     return corpus[document]
 
 
-def _version_value(version: object) -> dict[str, object]:
-    from dataclasses import asdict
-
-    return {name: str(value) if isinstance(value, date) else value for name, value in asdict(version).items()}  # type: ignore[call-overload]
+def _version_value(version: Version) -> dict[str, object]:
+    return {name: str(value) if isinstance(value, date) else value for name, value in asdict(version).items()}
 
 
-def _job_value(job: object) -> dict[str, object]:
-    from dataclasses import asdict
-
-    return asdict(job)  # type: ignore[call-overload]
+def _job_value(job: Job) -> dict[str, object]:
+    return asdict(job)

@@ -31,7 +31,7 @@ def list_releases(as_json: AsJson = False) -> None:
     with Installation().store.session() as session:
         live = live_release(session)
         records = session.scalars(select(ReleaseRecord).order_by(ReleaseRecord.created_at)).all()
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "release_id": record.id,
             "created_at": record.created_at.isoformat(timespec="seconds"),
@@ -44,7 +44,8 @@ def list_releases(as_json: AsJson = False) -> None:
         print_json({"releases": rows})
         return
     for row in rows:
-        print_line(f"{'*' if row['live'] else ' '} {row['release_id']}  {row['created_at']}  {', '.join(row['collections'])}")  # type: ignore[call-overload]
+        mark = "*" if row["live"] else " "
+        print_line(f"{mark} {row['release_id']}  {row['created_at']}  {', '.join(row['collections'])}")
 
 
 @release.command("show")
@@ -117,7 +118,8 @@ def add_user(
     if as_json:
         print_json({"name": added.name, "role": added.role, "labels": list(added.labels)})
     else:
-        print_line(f"{added.name} may read documents without a label{' and ' + ', '.join(added.labels) if added.labels else ''}")
+        also = f" and those labelled {', '.join(added.labels)}" if added.labels else ""
+        print_line(f"{added.name} may read documents without a label{also}")
 
 
 def _lines(value: dict[str, Any], indent: str) -> list[str]:

@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from governance.errors import BadInput, Busy
-from governance.settings import Settings
+from governance.errors import BadInput
 from ui.cli_corpus import AsJson
-from ui.terminal import print_json, print_line, progress_bar, tell
+from ui.terminal import print_json, print_line, tell
 
 models = typer.Typer(help="The model folder: pull, list, verify.", no_args_is_help=True)
 

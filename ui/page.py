@@ -85,14 +85,17 @@ class Handlers:
     def ask(
         self, question: str, collection: str | None, as_of: str | None, session: Session | None, request: gr.Request
     ) -> Iterator[Updates]:
-        """Show a question being answered, then its checked answer and the first source."""
-        question = question.strip()
-        if not question:
+        """Show a question being answered, then its checked answer. Does nothing while the last one still is."""
+        question, place = question.strip(), str(request.session_hash)
+        running = self._stops.begin(place) if question else None
+        if running is None:
             return
         session = session or new_session()
-        with self._stops.running(str(request.session_hash)) as stop:
+        try:
             yield self._begun(session, question, collection or "")
-            yield from self._answering(question, (collection, as_of), session=session, stop=stop)
+            yield from self._answering(question, (collection, as_of), session=session, stop=running.stop)
+        finally:
+            self._stops.end(place)
 
     def ask_suggested(
         self,
@@ -114,6 +117,12 @@ class Handlers:
         """Stop the running question of a session whose window was closed."""
         self._stops.stop(str(request.session_hash))
 
+    def open_first(self, session: Session | None) -> Updates:
+        """Open the first Citation of an answer that was just given; leave the panel as it is after anything else."""
+        if not session or not session["first"]:
+            return {self._parts.evidence: gr.skip()}
+        return {self._parts.evidence: self._evidence(session, turn=session["count"], number=session["first"])}
+
     def open(self, session: Session | None, event: gr.EventData) -> Updates:
         """Open a Citation of one of this session's turns in the evidence panel."""
         named = _TURN_AND_NUMBER.fullmatch(str(_said(event, "open")))
@@ -130,7 +139,7 @@ class Handlers:
     def start_over(self, collection: str | None, request: gr.Request) -> Updates:
         """Begin a new conversation; what still runs is stopped, and shows nothing after this."""
         self._stops.stop(str(request.session_hash), wait_seconds=_MOST_SECONDS_TO_STOP)
-        return {**self._empty(collection), **self._ready()}
+        return self._empty(collection)
 
     def change_collection(self, collection: str | None, session: Session | None) -> Updates:
         """Offer what another collection can be asked, where nothing was asked yet; else the next question tells."""
@@ -147,8 +156,7 @@ class Handlers:
             parts.past: written(session),
             parts.live: chat.turn(Progress(question), number=session["count"] + 1),
             parts.question: "",
-            parts.send: gr.update(visible=False),
-            parts.stop: gr.update(visible=True, value="Stop", interactive=True),
+            parts.stop: gr.update(value="Stop", interactive=True),
         }
 
     def _answering(self, question: str, choice: Choice, *, session: Session, stop: Event) -> Iterator[Updates]:
@@ -163,9 +171,6 @@ class Handlers:
         except ProvenantError as error:
             progress = Progress(question, error=str(error))
         yield self._finished(progress, session=session, badge=badge)
-        if progress.answer and progress.answer.citations:
-            first = progress.answer.citations[0].number
-            yield {self._parts.evidence: self._evidence(session, turn=session["count"], number=first)}
 
     def _asked(
         self, question: str, choice: Choice, *, session: Session, stop: Event
@@ -183,8 +188,9 @@ class Handlers:
         link = self._desk.trace_link(answer.trace_id) if answer and answer.trace_id else ""
         html = chat.turn(progress, number=session["count"] + 1, badge=badge, trace_link=link)
         keep_turn(session, html, citations=chat.openable(answer) if answer else ())
+        session["first"] = answer.citations[0].number if answer and answer.citations else None
         kept = {self._parts.question: progress.question} if progress.error else {}
-        return {self._parts.live: html, self._parts.session: session, **self._ready(), **kept}
+        return {self._parts.live: html, self._parts.session: session, **kept}
 
     def _evidence(self, session: Session, *, turn: int, number: int) -> Html:
         among = citations_of(session, turn)
@@ -210,9 +216,6 @@ class Handlers:
         except ProvenantError as error:
             return chat.problem(str(error))
         return chat.welcome(suggestions, collection=collection, badge=badge)
-
-    def _ready(self) -> Updates:
-        return {self._parts.send: gr.update(visible=True), self._parts.stop: gr.update(visible=False)}
 
 
 def build(desk: Desk) -> gr.Blocks:
@@ -268,22 +271,22 @@ def _composer() -> tuple[Any, Any, Any]:
             elem_id="pv-question",
         )
         send = gr.Button("Send", variant="primary", elem_id="pv-send", min_width=84)
-        stop = gr.Button("Stop", variant="stop", visible=False, elem_id="pv-stop", min_width=84)
+        stop = gr.Button("Stop", variant="stop", elem_id="pv-stop", min_width=84)
     return question, send, stop
 
 
 def _wire(page: gr.Blocks, parts: Parts, handlers: Handlers) -> None:
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    streaming: dict[str, Any] = {**quiet, "concurrency_limit": None, "concurrency_id": "ask", "trigger_mode": "once"}
+    streaming: dict[str, Any] = {**quiet, "concurrency_limit": None, "concurrency_id": "ask", "trigger_mode": "multiple"}
     at_once: dict[str, Any] = {**quiet, "concurrency_limit": None}
     chosen = [parts.collection, parts.as_of, parts.session]
-    shown = [parts.past, parts.live, parts.question, parts.send, parts.stop, parts.session, parts.evidence]
-    asks = [
-        parts.question.submit(handlers.ask, [parts.question, *chosen], shown, **streaming),
-        parts.send.click(handlers.ask, [parts.question, *chosen], shown, **streaming),
-        parts.past.ask(handlers.ask_suggested, chosen, shown, **streaming),
-    ]
-    for asked in asks:
+    shown = [parts.past, parts.live, parts.question, parts.stop, parts.session, parts.evidence]
+    typed = gr.on(
+        [parts.question.submit, parts.send.click], handlers.ask, [parts.question, *chosen], shown, **streaming
+    )
+    offered = parts.past.ask(handlers.ask_suggested, chosen, shown, **streaming)
+    for asked in (typed, offered):
+        asked.success(handlers.open_first, [parts.session], [parts.evidence], **at_once)
         asked.failure(handlers.fail, [parts.session], shown, **at_once)
     for part in (parts.past, parts.live, parts.evidence):
         part.open(handlers.open, [parts.session], [parts.evidence], **at_once)

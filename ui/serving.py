@@ -19,7 +19,10 @@ _STOP_WAIT_SECONDS = 5
 
 
 def run_server(settings: Settings, *, tell: Callable[[str], None]) -> None:
-    """Serve until interrupted. Raises Busy for a port or home that is taken, BadInput for an open door without token."""
+    """Serve until interrupted.
+
+    Raises Busy for a port or home that is taken, BadInput for an open door without a token.
+    """
     import uvicorn
 
     host = settings.server.host

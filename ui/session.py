@@ -7,8 +7,6 @@ of the latest turns what was shown and the Citations it may open. No service, no
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from threading import Event, Lock
 from typing import Any
@@ -23,7 +21,7 @@ Session = dict[str, Any]
 
 def new_session() -> Session:
     """Return a session that asked nothing yet, with a conversation id nobody can guess."""
-    return {"conversation": _new_id(), "collection": "", "count": 0, "asking": "", "turns": []}
+    return {"conversation": _new_id(), "collection": "", "count": 0, "asking": "", "first": None, "turns": []}
 
 
 def keep_turn(session: Session, html: Html, *, citations: tuple[Citation, ...]) -> int:
@@ -69,19 +67,20 @@ class Stops:
         self._running: dict[str, Running] = {}
         self._lock = Lock()
 
-    @contextmanager
-    def running(self, session: str) -> Iterator[Event]:
-        """Hold a session's place while a question is answered; gives the Event that says to stop."""
-        running = Running()
+    def begin(self, session: str) -> Running | None:
+        """Take a session's place for a question; None while its last one has not ended. Give it back with `end`."""
         with self._lock:
-            older = self._running.get(session)
-            self._running[session] = running
-        if older:
-            older.stop.set()
-        try:
-            yield running.stop
-        finally:
-            self._end(session, running)
+            if session in self._running:
+                return None
+            return self._running.setdefault(session, Running())
+
+    def end(self, session: str) -> None:
+        """Give a session's place back: its question ended, and shows nothing any more."""
+        with self._lock:
+            running = self._running.pop(session, None)
+        if running:
+            running.stop.set()
+            running.ended.set()
 
     def stop(self, session: str, *, wait_seconds: float = 0.0) -> None:
         """Stop what a session has running, if anything, and wait for its end at most as long as said."""
@@ -90,13 +89,6 @@ class Stops:
         if running:
             running.stop.set()
             running.ended.wait(wait_seconds)
-
-    def _end(self, session: str, running: Running) -> None:
-        running.stop.set()
-        running.ended.set()
-        with self._lock:
-            if self._running.get(session) is running:
-                del self._running[session]
 
 
 def _keep(session: Session, entry: dict[str, Any]) -> None:

@@ -55,8 +55,9 @@ def progress_bar(label: str) -> Iterator[Callable[[float, str], None]]:
     if not diagnostics.is_terminal:
         yield _lines(label)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("{task.fields[doing]}"), console=diagnostics, transient=True) as bar:
+    share, doing = TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.fields[doing]}")
+    columns = (TextColumn("{task.description}"), BarColumn(), share, TimeElapsedColumn(), doing)
+    with Progress(*columns, console=diagnostics, transient=True) as bar:
         task = bar.add_task(label, total=1.0, doing="")
         yield lambda done, doing: bar.update(task, completed=done, doing=doing[-60:])
 

@@ -38,7 +38,7 @@ Next = Callable[[Request], Awaitable[Response]]
 
 def make_application(service: AssistantService, settings: Settings, *, key: str = "") -> FastAPI:
     """Return the application. `key` is the owner's key of the lock file; it opens everything a token opens."""
-    application = FastAPI(title="Provenant", version=CODE_VERSION, docs_url="/api/docs", openapi_url="/api/openapi.json")
+    application = FastAPI(title="Provenant", version=CODE_VERSION, docs_url=None, openapi_url="/api/openapi.json")
     registry = CollectorRegistry()
     _add_metrics(application, registry)
     _add_guard(application, settings, key)
@@ -76,8 +76,8 @@ def _add_pages(application: FastAPI, service: AssistantService, registry: Collec
 
 
 def _add_metrics(application: FastAPI, registry: CollectorRegistry) -> None:
-    requests = Counter("provenant_requests_total", "Requests by route and status.", ["route", "status"], registry=registry)
-    seconds = Histogram("provenant_request_seconds", "Seconds to the response's start.", ["route"], registry=registry)
+    requests = Counter("provenant_requests_total", "Requests.", ["route", "status"], registry=registry)
+    seconds = Histogram("provenant_request_seconds", "Seconds to a response's start.", ["route"], registry=registry)
 
     @application.middleware("http")
     async def measure(request: Request, call_next: Next) -> Response:

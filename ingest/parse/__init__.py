@@ -42,7 +42,7 @@ def parse_file(path: Path) -> ParsedDocument:
     parser = _PARSERS.get(path.suffix.lower())
     if parser is not None:
         return parser(path)
-    from ingest.llama import parse_with_llama, reads  # noqa: PLC0415  (a second that most files spare)
+    from ingest.llama import parse_with_llama, reads
 
     if reads(path):
         return parse_with_llama(path)

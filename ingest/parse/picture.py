@@ -123,8 +123,8 @@ def _box(text: PageText, index: int) -> Box:
 
 
 def _marked(image: Image, boxes: Sequence[Box], scale: float) -> Image:
-    from PIL import Image as Images  # noqa: PLC0415  (only drawing needs it)
-    from PIL import ImageChops, ImageDraw  # noqa: PLC0415
+    from PIL import Image as Images
+    from PIL import ImageChops, ImageDraw
 
     if not boxes:
         return image

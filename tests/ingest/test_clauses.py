@@ -100,6 +100,29 @@ def test_an_appendix_leaves_the_chapters() -> None:
     assert found[1:] == [("Appendix A", "Appendix A Forms"), ("1.1", "Appendix A Forms > 1.1 Order form")]
 
 
+def test_the_first_chapter_is_not_below_the_recitals() -> None:
+    recitals = [
+        f"{letter}. The {letter} party owns the station and wishes to sell the time on its air;" for letter in "AB"
+    ]
+    found = clauses_of(*recitals, "The parties agree as follows.", "1. Term; Renewal. " + BODY, "2. Airtime. " + BODY)
+    assert found == [("A", "A"), ("B", "B"), ("1", "1 Term; Renewal"), ("2", "2 Airtime")]
+
+
+def test_a_defined_term_names_its_clause() -> None:
+    assert clauses_of("1.1 “Net Sales” means the price that was paid for all of the goods.")[0][1] == "1.1 “Net Sales”"
+
+
+def test_where_a_filing_put_a_document_is_no_heading() -> None:
+    found = clauses_of("*EXHIBIT 10.2", "*SUPPLY AGREEMENT", BODY, "*1. Term", BODY, title="Supply Agreement")
+    assert found == [("", "Supply Agreement"), ("1", "1 Term")]
+
+
+def test_chapters_numbered_with_a_zero_hold_their_sections() -> None:
+    found = clauses_of("#2.0 Basics", BODY, "*2.1 Core", BODY, "*Tier one", BODY, "*2.2 Tiers", BODY, "#3.0 Use", BODY)
+    assert found[1::2] == [("2.1", "2.0 Basics > 2.1 Core"), ("2.2", "2.0 Basics > 2.2 Tiers")]
+    assert found[-1] == ("3.0", "3.0 Use")
+
+
 def test_the_letter_i_follows_h_and_the_roman_i_begins() -> None:
     letters = [
         f"({letter}) the {letter} part of the works is done before the other parts are;" for letter in "abcdefghij"

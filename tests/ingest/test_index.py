@@ -207,7 +207,7 @@ def test_damaged_generation_is_refused(tmp_path: Path) -> None:
 def test_unreachable_server_is_named() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with pytest.raises(Exception, match="No Qdrant server answers at http://127.0.0.1:9"):
+        with pytest.raises(Exception, match=r"No Qdrant server answers at http://127\.0\.0\.1:9"):
             connect("http://127.0.0.1:9")
 
 
