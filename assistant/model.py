@@ -12,113 +12,43 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Protocol, Self
+from typing import Any
 
 from assistant.decoding import greedy_tokens
+from assistant.generation import (
+    Decoding,
+    Engine,
+    Finish,
+    Generation,
+    GenerationStream,
+    Message,
+    ModelIdentity,
+    Role,
+)
 from assistant.model_convert import QUANTIZED_FOLDER
-from governance.digests import digest_text
 from governance.errors import BadInput
 from governance.models import Manifest, open_model
 from ingest.model_noise import quiet_libraries
 
-Role = Literal["system", "user", "assistant"]
-Finish = Literal["stop", "length", "cancelled"]
+__all__ = [
+    "Decoding",
+    "Engine",
+    "Finish",
+    "Generation",
+    "GenerationStream",
+    "LocalEngine",
+    "Message",
+    "ModelIdentity",
+    "Role",
+    "identify",
+    "load_engine",
+]
+
 Clock = Callable[[], float]
 
 _LOCK_POLL_SECONDS = 0.05
 _ENDS_OF_TURN = ("<|im_end|>", "<|endoftext|>", "<end_of_turn>", "<|eot_id|>")
-
-
-@dataclass(frozen=True)
-class ModelIdentity:
-    """What produced a text; every part can change an answer, so all of them stand in the trace."""
-
-    name: str
-    digest: str
-    quantization: str
-    tokenizer_digest: str
-    template_digest: str
-
-
-@dataclass(frozen=True)
-class Message:
-    """One turn of a prompt."""
-
-    role: Role
-    content: str
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """How to decode, greedily. `prompt_lookup_tokens` are drafted at a time from the text so far; 0 drafts none."""
-
-    max_new_tokens: int
-    prompt_lookup_tokens: int = 6
-
-
-@dataclass(frozen=True)
-class Generation:
-    """A finished generation. Seconds run from when the engine was free; the end token is counted as new."""
-
-    text: str
-    prompt_tokens: int
-    new_tokens: int
-    first_token_seconds: float
-    seconds: float
-    finish: Finish
-
-
-class GenerationStream:
-    """The pieces of a text as they come; `result` is the whole once they are exhausted or `close` was called."""
-
-    def __init__(self, pieces: Callable[[GenerationStream], Iterator[str]]) -> None:
-        self.result: Generation | None = None
-        self._pieces = pieces(self)
-
-    def __iter__(self) -> Iterator[str]:
-        return self._pieces
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the generation where it is and free the engine."""
-        close = getattr(self._pieces, "close", None)
-        if close is not None:
-            close()
-
-    def finish(self) -> Generation:
-        """Read the pieces to their end and return the result."""
-        for _ in self._pieces:
-            pass
-        if self.result is None:
-            raise RuntimeError("the stream was closed before its first token")
-        return self.result
-
-
-class Engine(Protocol):
-    """What generates text."""
-
-    @property
-    def identity(self) -> ModelIdentity:
-        """What it is, by digests."""
-
-    def count_tokens(self, text: str) -> int:
-        """Return how many tokens a text has."""
-
-    def render(self, messages: Sequence[Message]) -> str:
-        """Return the exact prompt for some messages, ready for the model's answer. Raises BadInput for an odd order."""
-
-    def stream(self, prompt: str, *, decoding: Decoding, stop: threading.Event | None = None) -> GenerationStream:
-        """Generate from a rendered prompt; setting `stop` ends it within a token. Raises BadInput if it is too long."""
 
 
 def load_engine(models_root: Path, name: str, *, device: str | None = None) -> LocalEngine:
@@ -134,7 +64,18 @@ def load_engine(models_root: Path, name: str, *, device: str | None = None) -> L
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         tokenizer = AutoTokenizer.from_pretrained(folder / QUANTIZED_FOLDER, local_files_only=True)
         model = _load_quantized(folder / QUANTIZED_FOLDER, device)
-    return LocalEngine(_identify(manifest, tokenizer), tokenizer, model)
+    return LocalEngine(identify(manifest), tokenizer, model)
+
+
+def identify(manifest: Manifest) -> ModelIdentity:
+    """Return what a language model is by digests, without loading it."""
+    return ModelIdentity(
+        name=manifest.name,
+        digest=manifest.digest,
+        quantization=str(manifest.conversion["quantization"]),
+        tokenizer_digest=manifest.files[f"{QUANTIZED_FOLDER}/tokenizer.json"].digest,
+        template_digest=manifest.files[f"{QUANTIZED_FOLDER}/chat_template.jinja"].digest,
+    )
 
 
 def _load_quantized(folder: Path, device: str) -> Any:
@@ -154,16 +95,6 @@ def _load_quantized(folder: Path, device: str) -> Any:
             module.compute_dtype = dtype
             module.support_avx512bf16_for_cpu = False  # that kernel rounds to bfloat16, so drafts would change answers
     return model
-
-
-def _identify(manifest: Manifest, tokenizer: Any) -> ModelIdentity:
-    return ModelIdentity(
-        name=manifest.name,
-        digest=manifest.digest,
-        quantization=str(manifest.conversion["quantization"]),
-        tokenizer_digest=manifest.files[f"{QUANTIZED_FOLDER}/tokenizer.json"].digest,
-        template_digest=digest_text(str(tokenizer.chat_template)),
-    )
 
 
 class LocalEngine:
@@ -212,7 +143,9 @@ class LocalEngine:
                 f"The prompt has {len(prompt_ids)} tokens and the answer up to {decoding.max_new_tokens}, "
                 f"expected 1 to {self._window_tokens} together; ask for fewer passages or a shorter answer."
             )
-        return GenerationStream(lambda stream: self._pieces(stream, prompt_ids, decoding, stop or threading.Event()))
+        return GenerationStream(
+            len(prompt_ids), lambda stream: self._pieces(stream, prompt_ids, decoding, stop or threading.Event())
+        )
 
     def _pieces(
         self, stream: GenerationStream, prompt_ids: list[int], decoding: Decoding, stop: threading.Event

@@ -26,7 +26,7 @@ from ingest.words import stems
 
 _RANK_CONSTANT = 60
 _INSIDE_WEIGHT = 0.5
-_IDENTIFIER_WEIGHT = 0.5
+_IDENTIFIER_WEIGHT = 1.0
 _IDENTIFIER = re.compile(r"(?=[\w./-]*\d)[A-Za-z0-9][\w./-]{3,}")
 
 

@@ -13,15 +13,13 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date
-from functools import cached_property
 from typing import Any
 
 from assistant.answer import Answer, AskEvent, Draft, Step, StepName
 from assistant.citations import CitationList
 from assistant.documents import DocumentTexts
 from assistant.generations import OpenGeneration, OpenGenerations
-from assistant.identity import read_identity
-from assistant.model import Engine, ModelIdentity, load_engine
+from assistant.local_models import LocalModels, Models
 from assistant.prompt import PROMPT_DIGEST
 from assistant.questions import Query, check_question, condense
 from assistant.quotes import rank_quotes
@@ -36,7 +34,6 @@ from governance.settings import Settings
 from governance.store import Store, now
 from governance.trace import DecisionTrace, keep_trace, new_trace_id, search_traces
 from governance.version import CODE_VERSION
-from ingest.embed import Embedder, load_embedder
 from ingest.index import Condition, IndexEngine, open_engine
 
 _QUOTED_PASSAGES = 5
@@ -58,37 +55,22 @@ class SearchRequest:
 class AssistantService:
     """Answers questions from the live release (or a named one)."""
 
-    def __init__(self, settings: Settings, store: Store, *, engine: IndexEngine | None = None) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, *, models: Models | None = None, index_engine: IndexEngine | None = None
+    ) -> None:
         self.settings = settings
         self.store = store
-        self.index_engine = engine or open_engine(settings)
+        self.models = models or LocalModels(settings)
+        self.index_engine = index_engine or open_engine(settings)
         self.thresholds = Thresholds()
         self.texts = DocumentTexts(settings, store)
         self.generations = OpenGenerations(self.index_engine, settings.home, wait_seconds=settings.index.wait_seconds)
-        self._loading = threading.Lock()
-
-    @cached_property
-    def embedder(self) -> Embedder:
-        """Return the embedder, loaded once."""
-        with self._loading:
-            return load_embedder(self.settings.models, self.settings.ingest.embedder)
-
-    @cached_property
-    def engine(self) -> Engine:
-        """Return the language model, loaded once."""
-        with self._loading:
-            return load_engine(self.settings.models, self.settings.answer.model)
-
-    @cached_property
-    def model_identity(self) -> ModelIdentity:
-        """Return what the language model is, without loading it."""
-        return read_identity(self.settings.models, self.settings.answer.model)
 
     def answering(self) -> dict[str, Any]:
         """Return everything beside the corpus that decides an answer, by digest: the rest of a release's manifest."""
         return {
-            "embedder": {"name": self.embedder.name, "digest": self.embedder.digest},
-            "base_model": asdict(self.model_identity),
+            "embedder": {"name": self.models.embedder.name, "digest": self.models.embedder.digest},
+            "base_model": asdict(self.models.identity),
             "adapter": None,
             "prompt": PROMPT_DIGEST,
             "policy": None,
@@ -144,7 +126,7 @@ class AssistantService:
         for collection in release.collections:
             with self.open_generation(release, collection):
                 pass
-        self.engine.count_tokens("ready")
+        self.models.engine.count_tokens("ready")
 
     def close(self) -> None:
         """Close the index and the records."""
@@ -161,7 +143,9 @@ class AssistantService:
             )
         scope = self._scope(request.principal, request.collection, request.as_of, request.filters)
         with self.open_generation(self.release(), request.collection) as generation:
-            return retrieve(query, index=generation.index, embedder=self.embedder, scope=scope, settings=settings)
+            return retrieve(
+                query, index=generation.index, embedder=self.models.embedder, scope=scope, settings=settings
+            )
 
     def ask(self, request: AskRequest, *, stop: threading.Event | None = None) -> Iterator[AskEvent]:
         """Yield the Steps, Drafts and at last the Answer to a question, and keep its DecisionTrace."""
@@ -172,7 +156,7 @@ class AssistantService:
         started = time.monotonic()
         query = condense(request.question, self._earlier_queries(request))
         turn = Turn(request, query, release, new_trace_id(), conversation)
-        yield self._step(turn, "condense", started, f"searched for: {query.text}" if query.rewritten else "as asked")
+        yield self._step(turn, "condense", started, query.text if query.rewritten else "")
         answer = yield from self._answer(turn, stop or threading.Event())
         with self.store.session() as session:
             keep_trace(session, _to_trace(turn, answer))
@@ -207,7 +191,7 @@ class AssistantService:
             retrieve(
                 turn.query.text,
                 index=generation.index,
-                embedder=self.embedder,
+                embedder=self.models.embedder,
                 scope=scope,
                 settings=self.settings.retrieval,
             )
@@ -220,7 +204,9 @@ class AssistantService:
         started = time.monotonic()
         question, vocabulary = turn.query.text, generation.vocabulary
         turn.quotes = tuple(
-            rank_quotes(question, turn.passages[:_QUOTED_PASSAGES], embedder=self.embedder, weigh=vocabulary.weigh)
+            rank_quotes(
+                question, turn.passages[:_QUOTED_PASSAGES], embedder=self.models.embedder, weigh=vocabulary.weigh
+            )
         )
         features, missing = measure(question, turn.passages, turn.quotes, index=generation.index, vocabulary=vocabulary)
         turn.sufficiency = judge(features, self.thresholds, missing=missing)
@@ -230,7 +216,7 @@ class AssistantService:
     def _write(self, turn: Turn, stop: threading.Event) -> Generator[Step | Draft, None, None]:
         started = time.monotonic()
         turn.written = yield from write(
-            turn.query.text, turn.passages, engine=self.engine, settings=self.settings.answer, stop=stop
+            turn.query.text, turn.passages, engine=self.models.engine, settings=self.settings.answer, stop=stop
         )
         yield self._step(turn, "write", started, f"{turn.written.generation.new_tokens} tokens")
 

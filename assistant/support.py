@@ -78,13 +78,19 @@ def _check_window(sentence: str, wanted: Sequence[str], window: Window, *, named
     missing = sorted(set(numbers(sentence)) - set(numbers(window.text)) - set(numbers(" ".join(named))))
     if missing:
         return Finding("unsupported", window, coverage, f"the passage does not hold the number {missing[0]}")
-    if _negated(sentence) != _negated(window.text) and coverage >= PARTLY_AT:
+    if _negated(sentence) != _negated(_closest(wanted, window.text)) and coverage >= PARTLY_AT:
         return Finding("partly", window, min(coverage, PARTLY_AT), "one of the two is negated")
     if coverage >= SUPPORTED_AT:
         return Finding("supported", window, coverage)
     if coverage >= PARTLY_AT:
         return Finding("partly", window, coverage, "some of its words are not in the passage")
     return Finding("unsupported", window, coverage, "too few of its words are in the passage")
+
+
+def _closest(wanted: Sequence[str], text: str) -> str:
+    """Return the sentence of a window that shares most with what is checked: its negation is the one that counts."""
+    parts = [text[start:end] for start, end in split_sentences(text)]
+    return max(parts, key=lambda part: len(set(wanted) & set(stems(part))), default=text)
 
 
 def _negated(text: str) -> bool:

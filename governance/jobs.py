@@ -61,6 +61,15 @@ def open_queue(settings: Settings) -> Huey:
     return SqliteHuey("provenant", filename=str(settings.home / "queue.sqlite"), results=False)
 
 
+def close_queue(queue: Huey) -> None:
+    """Let go of the queue's connection."""
+    database = getattr(queue.storage, "database", None)
+    if database is not None:
+        database.close()
+    else:
+        queue.storage.close()
+
+
 def add_job(store: Store, settings: Settings, *, kind: str, parameters: Mapping[str, Any]) -> Job:
     """Record a job and queue it."""
     moment = now()
@@ -77,7 +86,9 @@ def add_job(store: Store, settings: Settings, *, kind: str, parameters: Mapping[
     )
     with store.session() as session:
         session.add(record)
-    open_queue(settings).task(name=_TASK_NAME)(_never_run_here)(record.id)
+    queue = open_queue(settings)
+    queue.task(name=_TASK_NAME)(_never_run_here)(record.id)
+    close_queue(queue)
     return find_job(store, record.id)
 
 

@@ -177,5 +177,5 @@ def find_entry(name: str) -> ModelEntry:
     known = ", ".join(entry.name for entry in CATALOGUE)
     raise NotFound(
         f"No model {name!r} is in the catalogue, which has {known}; "
-        "name one of these, or register a local one with `provenant models pull --from FOLDER --name NAME`."
+        "name one of these, or register a local one with `provenant models pull NAME --from FOLDER`."
     )

@@ -27,6 +27,9 @@ from governance.models import MANIFEST, Manifest, Setting, describe_folder, veri
 Convert = Callable[[Path, Path], Mapping[str, Setting]]
 """Turns a folder of raw files into a folder of model files, may move them, and returns the settings it used."""
 
+Fetch = Callable[[ModelEntry, Path, Progress], Path]
+"""Fills a folder with the raw files of an entry, checked against its digests, and returns where they are."""
+
 WAIT_SECONDS = 900.0  # for another pull of the same model: about the time of a slow download
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 _TERMS = ("LICENSE", "LICENCE", "NOTICE", "README", "USE_POLICY")
@@ -37,9 +40,9 @@ _MODEL_FILES = {".json", ".safetensors", ".txt", ".jinja", ".model"}
 class LocalModel:
     """A folder laid out like a hub snapshot (config.json, tokenizer.json, *.safetensors) and the name it gets."""
 
-    folder: Path
     name: str
     kind: ModelKind
+    folder: Path
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,12 @@ class _Origin:
 
 
 def pull_model(
-    entry: ModelEntry, models_root: Path, *, convert: Convert, progress: Progress = lambda _: None
+    entry: ModelEntry,
+    models_root: Path,
+    *,
+    convert: Convert,
+    progress: Progress = lambda _: None,
+    fetch: Fetch = fetch_files,
 ) -> Manifest:
     """Fetch, check, convert and install a model of the catalogue; an intact one is left as it is.
 
@@ -65,7 +73,7 @@ def pull_model(
         if present is not None:
             return present
         with _disk_errors(models_root, entry.name, entry.needed_bytes):
-            raw = fetch_files(entry, work, progress)
+            raw = fetch(entry, work, progress)
             progress(f"Converting {entry.name}")
             origin = _Origin(entry.name, entry.kind, entry.source, entry.revision, entry.licence, entry.made_from)
             return _install(origin, raw, models_root, convert)

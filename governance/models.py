@@ -230,7 +230,7 @@ def _command_for(name: str) -> str:
         return "`provenant models pull`"
     if any(entry.name == name for entry in CATALOGUE):
         return f"`provenant models pull {name}`"
-    return f"`provenant models pull --from FOLDER --name {name}`"
+    return f"`provenant models pull {name} --from FOLDER`"
 
 
 def _again(name: str) -> str:

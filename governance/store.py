@@ -24,6 +24,7 @@ from governance.settings import Settings
 
 SCHEMA_REVISION = "0001"
 LIVE = "live"
+_SQLITE_WAIT_SECONDS = 30.0
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -185,7 +186,7 @@ def open_store(settings: Settings) -> Store:
     url = settings.store.url or f"sqlite:///{settings.home / 'records.sqlite'}"
     if not settings.store.url:
         settings.home.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": 30} if url.startswith("sqlite") else {})
+    engine = create_engine(url, connect_args={"timeout": _SQLITE_WAIT_SECONDS} if url.startswith("sqlite") else {})
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
     try:

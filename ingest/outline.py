@@ -60,8 +60,8 @@ class Entry:
 class Numbered:
     """A line with a number that asks for its place.
 
-    `strong`: it is bold or large. `visual`: that, or in capitals. `headed`: a title follows its number. `coming`: the next number such as 6.2
-    that begins a line below it, or ().
+    `strong`: it is bold or large. `visual`: that, or in capitals. `headed`: a title follows its number. `coming`: the
+    next number such as 6.2 that begins a line below it, or ().
     """
 
     label: Label

@@ -12,6 +12,7 @@ from functools import lru_cache
 _WORD = re.compile(r"\d[\d,]*\.?\d*|[^\W\d_]+(?:'[^\W\d_]+)?|\w+")
 _SENTENCE = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]*[A-Z0-9])|\n+")
 _ITEM = re.compile(r"\s*(?:[-*+•●▪–o]\s|\(?[0-9ivxlc]{1,4}[.)]\s|\(?[a-zA-Z][.)]\s|\d+(?:\.\d+)+\s)")
+_NUMBER_ALONE = re.compile(r"\s*\(?(?:\d+(?:\.\d+)*|[a-zA-Z]|[ivxlc]+)[.)]*$")
 _SHORT_LINE = 45
 _ABBREVIATION = re.compile(
     r"\b(?:e\.g|i\.e|etc|vs|no|nos|mr|ms|mrs|dr|inc|ltd|corp|co|u\.s|sec|art|para|p|pp)\.$", re.IGNORECASE
@@ -74,7 +75,7 @@ def split_sentences(text: str) -> list[tuple[int, int]]:
     for match in _SENTENCE.finditer(text):
         if "\n" in match.group() and _is_soft_break(text, match.start(), match.end()):
             continue
-        if "\n" not in match.group() and _ABBREVIATION.search(text[start : match.start()]):
+        if "\n" not in match.group() and _ends_nothing(text[start : match.start()]):
             continue
         _append(spans, text, start, match.start())
         start = match.end()
@@ -90,6 +91,11 @@ def split_lines(text: str) -> list[tuple[int, int]]:
         _append(spans, text, start, start + len(line))
         start += len(line) + 1
     return spans
+
+
+def _ends_nothing(before: str) -> bool:
+    """Tell whether a full stop belongs to an abbreviation or to the number of an item."""
+    return _ABBREVIATION.search(before) is not None or _NUMBER_ALONE.match(before) is not None
 
 
 def _is_soft_break(text: str, start: int, end: int) -> bool:

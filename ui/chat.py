@@ -26,15 +26,19 @@ _STEP_LABELS: dict[StepName, tuple[str, str]] = {  # while it runs, when it ende
 }
 
 
-def turn(progress: Progress, *, number: int, badge: Badge | None = None, trace_link: str = "") -> Html:
-    """Return one question with what came of it. Citation chips name this turn by its number (from 1)."""
-    busy = None if progress.ended else "true"
+def turn(
+    progress: Progress, *, number: int, badge: Badge | None = None, trace_link: str = "", busy: bool = False
+) -> Html:
+    """Return one question with what came of it. Citation chips name this turn by its number (from 1).
+
+    While a turn is `busy` the page offers Stop in the place of Send.
+    """
     return element(
         "article",
         element("p", element("span", "You asked: ", class_="pv-hidden"), progress.question, class_="pv-question"),
         *_outcome(progress, number=number, badge=badge, trace_link=trace_link),
         class_="pv-turn",
-        aria_busy=busy,
+        aria_busy="true" if busy else None,
     )
 
 

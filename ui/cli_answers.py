@@ -75,7 +75,8 @@ def _follow(events: Iterator[dict[str, Any]], *, quiet: bool) -> dict[str, Any]:
         else:
             sys.stderr.write("\n" if drafting else "")
             drafting = False
-            tell(f"  {event['name']}: {event['detail']} ({event['milliseconds'] / 1000:.2f} s)")
+            detail = f": {event['detail']}" if event["detail"] else ""
+            tell(f"  {event['name']}{detail} ({event['milliseconds'] / 1000:.2f} s)")
     return {name: value for name, value in answer.items() if name != "type"}
 
 

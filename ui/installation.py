@@ -44,7 +44,7 @@ class Installation:
         return IngestTools(
             store=self.store,
             engine=self.service.index_engine,
-            embedder=self.service.embedder,
+            embedder=self.service.models.embedder,
             artefacts=Artefacts(self.settings.home / "documents"),
             settings=self.settings,
             answering=self.service.answering(),

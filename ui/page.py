@@ -117,11 +117,15 @@ class Handlers:
         """Stop the running question of a session whose window was closed."""
         self._stops.stop(str(request.session_hash))
 
-    def open_first(self, session: Session | None) -> Updates:
-        """Open the first Citation of an answer that was just given; leave the panel as it is after anything else."""
-        if not session or not session["first"]:
-            return {self._parts.evidence: gr.skip()}
-        return {self._parts.evidence: self._evidence(session, turn=session["count"], number=session["first"])}
+    def settle(self, session: Session | None) -> Updates:
+        """Let the next question be asked, and open the first source of an answer that was just given."""
+        if not session or not session["turns"]:
+            return {self._parts.live: gr.skip()}
+        settled = {self._parts.live: session["turns"][-1]["html"]}
+        if not session["first"]:
+            return settled
+        first = self._evidence(session, turn=session["count"], number=session["first"])
+        return {**settled, self._parts.evidence: first}
 
     def open(self, session: Session | None, event: gr.EventData) -> Updates:
         """Open a Citation of one of this session's turns in the evidence panel."""
@@ -134,7 +138,8 @@ class Handlers:
         """Say that the server failed in a way that nobody foresaw; the details are in its log, not on the page."""
         session = session or new_session()
         sentence = "The server failed while answering, and its log says why; ask again, or tell whoever runs it."
-        return self._finished(Progress(session["asking"], error=sentence), session=session, badge=None)
+        updates = self._finished(Progress(session["asking"], error=sentence), session=session, badge=None)
+        return {**updates, **self.settle(session)}
 
     def start_over(self, collection: str | None, request: gr.Request) -> Updates:
         """Begin a new conversation; what still runs is stopped, and shows nothing after this."""
@@ -154,7 +159,7 @@ class Handlers:
         return {
             parts.session: session,
             parts.past: written(session),
-            parts.live: chat.turn(Progress(question), number=session["count"] + 1),
+            parts.live: chat.turn(Progress(question), number=session["count"] + 1, busy=True),
             parts.question: "",
             parts.stop: gr.update(value="Stop", interactive=True),
         }
@@ -167,7 +172,7 @@ class Handlers:
                 due = len(progress.steps) > steps or time.monotonic() - shown > _LEAST_SECONDS_BETWEEN_DRAFTS
                 if due and not progress.ended:
                     shown, steps = time.monotonic(), len(progress.steps)
-                    yield {self._parts.live: chat.turn(progress, number=session["count"] + 1)}
+                    yield {self._parts.live: chat.turn(progress, number=session["count"] + 1, busy=True)}
         except ProvenantError as error:
             progress = Progress(question, error=str(error))
         yield self._finished(progress, session=session, badge=badge)
@@ -186,11 +191,14 @@ class Handlers:
     def _finished(self, progress: Progress, *, session: Session, badge: Badge | None) -> Updates:
         answer = progress.answer
         link = self._desk.trace_link(answer.trace_id) if answer and answer.trace_id else ""
-        html = chat.turn(progress, number=session["count"] + 1, badge=badge, trace_link=link)
+        html, busy = (
+            chat.turn(progress, number=session["count"] + 1, badge=badge, trace_link=link, busy=busy)
+            for busy in (False, True)
+        )
         keep_turn(session, html, citations=chat.openable(answer) if answer else ())
         session["first"] = answer.citations[0].number if answer and answer.citations else None
         kept = {self._parts.question: progress.question} if progress.error else {}
-        return {self._parts.live: html, self._parts.session: session, **kept}
+        return {self._parts.live: busy, self._parts.session: session, **kept}
 
     def _evidence(self, session: Session, *, turn: int, number: int) -> Html:
         among = citations_of(session, turn)
@@ -277,8 +285,9 @@ def _composer() -> tuple[Any, Any, Any]:
 
 def _wire(page: gr.Blocks, parts: Parts, handlers: Handlers) -> None:
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    streaming: dict[str, Any] = {**quiet, "concurrency_limit": None, "concurrency_id": "ask", "trigger_mode": "multiple"}
-    at_once: dict[str, Any] = {**quiet, "concurrency_limit": None}
+    streaming: dict[str, Any] = {**quiet, "concurrency_limit": None, "concurrency_id": "ask", "trigger_mode": "once"}
+    # Straight requests: an event that joins Gradio's stream in the moment it closes loses what it sends back.
+    at_once: dict[str, Any] = {**quiet, "queue": False}
     chosen = [parts.collection, parts.as_of, parts.session]
     shown = [parts.past, parts.live, parts.question, parts.stop, parts.session, parts.evidence]
     typed = gr.on(
@@ -286,11 +295,11 @@ def _wire(page: gr.Blocks, parts: Parts, handlers: Handlers) -> None:
     )
     offered = parts.past.ask(handlers.ask_suggested, chosen, shown, **streaming)
     for asked in (typed, offered):
-        asked.success(handlers.open_first, [parts.session], [parts.evidence], **at_once)
+        asked.success(handlers.settle, [parts.session], [parts.live, parts.evidence], **at_once)
         asked.failure(handlers.fail, [parts.session], shown, **at_once)
     for part in (parts.past, parts.live, parts.evidence):
         part.open(handlers.open, [parts.session], [parts.evidence], **at_once)
-    parts.stop.click(handlers.stop, None, [parts.stop], queue=False, **quiet)
+    parts.stop.click(handlers.stop, None, [parts.stop], **at_once)
     parts.fresh.click(handlers.start_over, [parts.collection], shown, **at_once)
     parts.collection.input(handlers.change_collection, [parts.collection, parts.session], shown, **at_once)
     page.load(handlers.arrive, None, [parts.collection, *shown], **at_once)

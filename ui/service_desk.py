@@ -49,7 +49,7 @@ class ServiceDesk:
             raise NotFound(f"There is no collection {collection!r} any more.")
         with self._service.store.session() as session:
             record = session.get(GenerationRecord, state.generation)
-        model = self._service.model_identity
+        model = self._service.models.identity
         return Badge(
             release_id=release.id,
             model=model.name,

@@ -32,7 +32,7 @@ def pdfium_texts(path: Path) -> list[str]:
             chars = pdfium_c.FPDFText_CountChars(text_page)
             buffer = (ctypes.c_ushort * (2 * chars + 2))()
             units = pdfium_c.FPDFText_GetText(text_page, 0, chars, buffer) - 1
-            texts.append(bytes(buffer)[: 2 * units].decode("utf-16-le", "surrogatepass"))
+            texts.append(bytes(buffer)[: 2 * max(units, 0)].decode("utf-16-le", "surrogatepass"))
     return texts
 
 
@@ -54,7 +54,8 @@ def assert_sound(document: ParsedDocument, path: Path) -> None:
     texts = pdfium_texts(path)
     for run in document.runs:
         source = texts[run.page - 1][run.index : run.index + run.end - run.start]
-        assert readable(source) == document.text[run.start : run.end]
+        ours = document.text[run.start : run.end]
+        assert ours in (readable(source), readable(source.replace("\ufffe", "\ufffd")))
         assert document.pages[run.page - 1].start <= run.start < run.end <= document.pages[run.page - 1].end
 
 

@@ -177,6 +177,7 @@ def test_an_abstention_is_calm_and_its_nearest_passages_open(visit: Visit) -> No
 def test_nothing_is_asked_by_an_empty_box_or_while_an_answer_is_written(visit: Visit, served: Served) -> None:
     page = visit()
     page.locator("#pv-question textarea").press("Enter")
+    page.locator("#pv-send").click()
     ask(page, SLOWLY)
     page.locator(".pv-draft").wait_for()
     page.locator("#pv-question textarea").fill(CREDIT)
@@ -288,7 +289,7 @@ def test_everything_is_reached_by_keyboard(visit: Visit) -> None:
     page.keyboard.press("Shift+Enter")
     assert page.locator("#pv-question textarea").input_value() == "Two\n"
     ask(page, MEETINGS)
-    page.locator(".pv-answer").wait_for()
+    page.locator(".pv-picture").wait_for()
     reached = walk(page, steps=25)
     assert any("Source 2: Data Governance Steering, page 10" in name for name in reached)
     assert "Next source" in reached

@@ -80,6 +80,28 @@
         else if (phone.matches && document.body.classList.contains('pv-evidence-open')) closeEvidence();
     });
 
+    // An empty question, or one while the last is being answered, is not sent; what was typed stays.
+    const cannotAsk = () => {
+        const typed = document.querySelector('#pv-question textarea')?.value.trim();
+        return !typed || document.querySelector('#pv-live [aria-busy="true"]');
+    };
+
+    const hold = (happened) => {
+        happened.preventDefault();
+        happened.stopImmediatePropagation();
+    };
+
+    const holdEnter = (key) => {
+        const sends = key.key === 'Enter' && !key.shiftKey && key.target.closest?.('#pv-question');
+        if (sends && cannotAsk()) hold(key);
+    };
+
+    document.addEventListener('keydown', holdEnter, true);
+    document.addEventListener('keypress', holdEnter, true);
+    document.addEventListener('click', (click) => {
+        if (click.target.closest?.('#pv-send') && cannotAsk()) hold(click);
+    }, true);
+
     const whenThere = new MutationObserver(() => {
         const log = document.querySelector('#pv-log');
         if (!log) return;

@@ -1,0 +1,57 @@
+"""Questions are checked, cleaned, and follow-ups condensed by rule."""
+
+from __future__ import annotations
+
+import pytest
+
+from assistant.questions import check_question, condense, holds_kind
+from governance.errors import BadInput
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\n\t", "???", "\x00\x01", "\u200b"])
+def test_empty_questions_are_refused(text: str) -> None:
+    with pytest.raises(BadInput, match="empty"):
+        check_question(text, most_characters=100)
+
+
+def test_long_questions_are_refused_with_both_numbers() -> None:
+    with pytest.raises(BadInput, match=r"100,000 characters and the limit is 4,000"):
+        check_question("a" * 100_000, most_characters=4000)
+
+
+def test_control_characters_become_spaces() -> None:
+    assert check_question("What\x00 is\x1b[31m\r\nthe limit?", most_characters=99) == "What is [31m the limit?"
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("And for contractors?", "And for contractors (hotel limit travel card)?"),
+        ("How long is it valid?", "How long is it valid (hotel limit travel card)?"),
+        ("Why?", "Why (hotel limit travel card)?"),
+        ("What does the leave policy say about donating hours to colleagues?", None),
+    ],
+)
+def test_follow_ups_take_the_topic_along(question: str, expected: str | None) -> None:
+    query = condense(question, ["What is the hotel limit of the travel card?"])
+    assert query.text == (expected or question)
+    assert query.rewritten is (expected is not None)
+
+
+def test_first_question_is_never_rewritten() -> None:
+    assert condense("And for contractors?", []).rewritten is False
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "holds"),
+    [
+        ("How long is the warranty?", "for one (1) year from delivery", True),
+        ("How long is the warranty?", "free from all defects", False),
+        ("How much is the fee?", "a fee of $150.00", True),
+        ("How much is the fee?", "a fee applies", False),
+        ("How many pages?", "up to eight pages", True),
+        ("Who decides?", "the CDO decides", True),
+    ],
+)
+def test_kind_of_thing_asked_for(question: str, text: str, holds: bool) -> None:
+    assert holds_kind(question, text) is holds

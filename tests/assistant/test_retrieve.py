@@ -1,0 +1,110 @@
+"""Retrieval: fusion by rule, access twice, names and part numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from assistant.retrieve import Scope, beside_the_name, fit_context, fuse, retrieve
+from governance.errors import ProvenantError
+from governance.settings import RetrievalSettings
+from ingest.index import Condition, Stored, Vector
+from tests.assistant.passages import passage
+from tests.fakes import WordEmbedder
+
+SETTINGS = RetrievalSettings()
+
+
+def stored(number: int, score: float, text: str = "text", **values: object) -> Stored:
+    return replace(passage(text, rank=number, **values).chunk, score=score)
+
+
+class ListIndex:
+    """An index that gives the same lists to every search and remembers the conditions."""
+
+    def __init__(self, dense: list[Stored], by_words: list[Stored]) -> None:
+        self.dense, self.by_words = dense, by_words
+        self.asked: list[Sequence[Condition]] = []
+
+    def search_dense(self, vector: Vector, *, conditions: Sequence[Condition], limit: int) -> list[Stored]:
+        self.asked.append(conditions)
+        return self.dense[:limit]
+
+    def search_words(self, text: str, *, conditions: Sequence[Condition], limit: int) -> list[Stored]:
+        self.asked.append(conditions)
+        return self.by_words[:limit]
+
+    def count(self, conditions: Sequence[Condition] = ()) -> int:
+        return len(self.dense)
+
+    def scroll(self, conditions: Sequence[Condition] = ()) -> Iterator[Stored]:
+        yield from self.dense
+
+    def close(self) -> None:
+        pass
+
+
+def test_distribution_fusion_is_the_sum_of_places_within_three_deviations() -> None:
+    dense = [stored(1, 0.9), stored(2, 0.5), stored(3, 0.1)]
+    fused = fuse(dense, [stored(2, 7.0), stored(4, 7.0)])
+    scores = {found.chunk.id[-1]: found.score for found in fused}
+    deviation = (0.32 / 3) ** 0.5
+    assert scores["1"] == pytest.approx((0.4 + 3 * deviation) / (6 * deviation))
+    assert scores["2"] == pytest.approx(0.5 + 0.5)
+    assert [found.rank for found in fused] == [1, 2, 3, 4]
+    assert fused[0].chunk.id == dense[1].id
+    assert (fused[0].dense_score, fused[0].words_score) == (0.5, 7.0)
+
+
+def test_rank_fusion_is_the_sum_of_reciprocal_ranks() -> None:
+    fused = fuse([stored(1, 0.9), stored(2, 0.5)], [stored(2, 9.0)], how="rank")
+    assert [found.score for found in fused] == pytest.approx([1 / 62 + 1 / 61, 1 / 61])
+
+
+def test_conditions_go_into_every_query() -> None:
+    index = ListIndex([stored(1, 0.9)], [stored(1, 3.0)])
+    scope = Scope(("hr",), date(2025, 1, 1), (Condition("page", "=", 3),), ("sha256:gone",))
+    retrieve("travel policy hotel limit", index=index, embedder=WordEmbedder(), scope=scope, settings=SETTINGS)
+    assert len(index.asked) == 4  # twice, and twice inside the document that the query names
+    for conditions in index.asked:
+        assert set(scope.conditions()) <= set(conditions)
+    assert Condition("labels", "any", ("everyone", "hr")) in scope.conditions()
+    assert Condition("version", "none", ("sha256:gone",)) in scope.conditions()
+
+
+def test_an_index_that_leaks_is_stopped() -> None:
+    index = ListIndex([stored(1, 0.9, labels=("board",))], [])
+    with pytest.raises(ProvenantError, match="may not read"):
+        retrieve("hotel", index=index, embedder=WordEmbedder(), scope=Scope(("hr",)), settings=SETTINGS)
+
+
+def test_nothing_found_is_an_empty_list() -> None:
+    found = retrieve("x", index=ListIndex([], []), embedder=WordEmbedder(), scope=Scope(), settings=SETTINGS)
+    assert found == []
+
+
+def test_a_part_number_counts_however_it_is_hyphenated() -> None:
+    other = stored(1, 0.9, "Waste toner for HL-3400", kind="record", path=("Waste toner",))
+    wanted = stored(2, 0.6, "Compatibility: HL4000CN", kind="record", path=("Toner yellow",))
+    index = ListIndex([other, wanted], [other, wanted])
+    found = retrieve(
+        "toner for a Brother HL-4000CN", index=index, embedder=WordEmbedder(), scope=Scope(), settings=SETTINGS
+    )
+    assert found[0].chunk.id == wanted.id
+
+
+def test_rest_of_a_question_beside_the_document_s_name() -> None:
+    chunk = stored(1, 1.0, title="Cano sponsorship agreement", document="contracts/cano.pdf")
+    assert beside_the_name("What fee is in the Cano sponsorship agreement?", chunk) == "What fee is in the"
+    assert beside_the_name("What fee applies?", chunk) == ""
+    assert beside_the_name("Cano sponsorship agreement", chunk) == ""
+
+
+def test_context_keeps_to_its_budget_and_drops_repeats() -> None:
+    passages = [passage("one two three", rank=1), passage("one two three", rank=2), passage("four " * 50, rank=3)]
+    kept = fit_context(passages, count_tokens=lambda text: len(text.split()), budget=60, most=4)
+    assert [found.rank for found in kept] == [1]
+    assert fit_context(passages, count_tokens=lambda _: 1, budget=1000, most=1) == passages[:1]
