@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 from functools import cached_property
-from pathlib import Path
 from typing import Protocol
 
-from assistant.model import Engine, ModelIdentity, load_engine
-from assistant.model_convert import QUANTIZED_FOLDER
+from assistant.generation import Engine, ModelIdentity
+from assistant.model import identify, load_engine
 from governance.models import load_manifest
 from governance.settings import Settings
 from ingest.embed import Embedder, load_embedder
@@ -55,16 +54,4 @@ class LocalModels:
     @cached_property
     def identity(self) -> ModelIdentity:
         """Return what the language model is, from its manifest."""
-        return read_identity(self._settings.models, self._settings.answer.model)
-
-
-def read_identity(models_root: Path, name: str) -> ModelIdentity:
-    """Return the identity of a language model from its manifest. Raises NotFound where it was not pulled."""
-    manifest = load_manifest(models_root, name)
-    return ModelIdentity(
-        name=manifest.name,
-        digest=manifest.digest,
-        quantization=str(manifest.conversion["quantization"]),
-        tokenizer_digest=manifest.files[f"{QUANTIZED_FOLDER}/tokenizer.json"].digest,
-        template_digest=manifest.files[f"{QUANTIZED_FOLDER}/chat_template.jinja"].digest,
-    )
+        return identify(load_manifest(self._settings.models, self._settings.answer.model))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from assistant.model import Message
+from assistant.generation import Message
 from assistant.retrieve import Passage
 from governance.digests import digest_value
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from assistant.answer import AnswerSentence, Draft, Wording
 from assistant.citations import CitationList, with_markers
-from assistant.model import Decoding, Engine, Generation
+from assistant.generation import Decoding, Engine, Generation
 from assistant.prompt import build_messages
 from assistant.questions import holds_kind
 from assistant.quotes import Quote

@@ -45,9 +45,10 @@ class Clause:
 
 @dataclass(frozen=True)
 class GlyphRun:
-    """Text [start, end) that equals the PDF engine's page text from `index` on, one code point to one code point.
+    """Text [start, end) that stands for the PDF engine's page text from `index` on, one code point for one.
 
-    Lets the viewer find a span again on the page without searching for its words.
+    The two are equal but for signs that are not text (a no-break space, the mark of a hyphen at a line's end, a symbol
+    bullet), which are rewritten one for one. Lets the viewer find a span on the page without searching for its words.
     """
 
     start: int

@@ -19,6 +19,7 @@ from governance.digests import digest_text, short
 from governance.errors import BadInput
 from ingest.chunks import Chunk
 from ingest.documents import ParsedDocument
+from ingest.parse.text import structure_text
 
 if TYPE_CHECKING:
     from llama_index.core.schema import Document, TextNode
@@ -47,7 +48,7 @@ def parse_with_llama(path: Path) -> ParsedDocument:
     text = "\n\n".join(document.text for document in documents if document.text.strip())
     if not text.strip():
         raise BadInput(f"{path.name} holds no text.")
-    return read_plain(text, name=path.name, media_type=_MEDIA_TYPES[path.suffix.lower()])
+    return structure_text(text, name=path.stem, media_type=_MEDIA_TYPES[path.suffix.lower()])
 
 
 def save_documents(documents: Iterable[Document], folder: Path) -> list[Path]:

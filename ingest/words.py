@@ -19,11 +19,11 @@ _ABBREVIATION = re.compile(
 )
 STOP_WORDS = frozenset(
     "a about above after again all also am an and any are as at be because been before being below between both "
-    "but by can could did do does doing down during each either few for from further get gets got had has have having "
-    "he her here hers him his how i if in into is it its itself just let me more most my no nor not of off on once one "
-    "only or other our ours out over own please same say says she should so some such tell than that the their theirs "
-    "them then there these they this those through to too under until up us very was we were what when where which while "
-    "who whom whose why will with would you your yours".split()
+    "but by can could did do does doing down during each either few for from further get gets got had has have "
+    "having he her here hers him his how i if in into is it its itself just let me more most my no nor not of off "
+    "on once one only or other our ours out over own please same say says she should so some such tell than that "
+    "the their theirs them then there these they this those through to too under until up us very was we were "
+    "what when where which while who whom whose why will with would you your yours".split()
 )
 _ENDINGS = (  # and the shortest word each is cut from
     *(("ational", 9), ("ations", 8), ("ation", 8), ("ingly", 8), ("ments", 8), ("ment", 8), ("ings", 7), ("ing", 6)),

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from assistant.model import Decoding, Generation, GenerationStream, Message, ModelIdentity
+from assistant.generation import Decoding, Generation, GenerationStream, Message, ModelIdentity
 from ingest.words import stems
 
 
@@ -54,7 +54,9 @@ class ScriptedEngine:
 
     def stream(self, prompt: str, *, decoding: Decoding, stop: threading.Event | None = None) -> GenerationStream:
         self.prompts.append(prompt)
-        return GenerationStream(lambda stream: self._pieces(stream, prompt, decoding, stop or threading.Event()))
+        return GenerationStream(
+            len(prompt.split()), lambda stream: self._pieces(stream, prompt, decoding, stop or threading.Event())
+        )
 
     def _pieces(
         self, stream: GenerationStream, prompt: str, decoding: Decoding, stop: threading.Event

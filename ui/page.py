@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -191,14 +192,12 @@ class Handlers:
     def _finished(self, progress: Progress, *, session: Session, badge: Badge | None) -> Updates:
         answer = progress.answer
         link = self._desk.trace_link(answer.trace_id) if answer and answer.trace_id else ""
-        html, busy = (
-            chat.turn(progress, number=session["count"] + 1, badge=badge, trace_link=link, busy=busy)
-            for busy in (False, True)
-        )
-        keep_turn(session, html, citations=chat.openable(answer) if answer else ())
+        number = session["count"] + 1
+        show = partial(chat.turn, progress, number=number, badge=badge, trace_link=link)
+        keep_turn(session, show(), citations=chat.openable(answer) if answer else ())
         session["first"] = answer.citations[0].number if answer and answer.citations else None
         kept = {self._parts.question: progress.question} if progress.error else {}
-        return {self._parts.live: busy, self._parts.session: session, **kept}
+        return {self._parts.live: show(busy=True), self._parts.session: session, **kept}
 
     def _evidence(self, session: Session, *, turn: int, number: int) -> Html:
         among = citations_of(session, turn)

@@ -38,14 +38,18 @@ _NO_PARAGRAPH = re.compile(r"[ \t]*(?:[-*+>|]|\d+[.)])(?:\s|$)|\s*$")
 def parse_text(path: Path) -> ParsedDocument:
     """Read plain text. Raises BadInput for an empty file and for bytes that are no text."""
     text, warnings = _read(path)
-    lines = list(_lines(text))
-    title = _first_line(text) or path.stem
+    return structure_text(text, name=path.stem, media_type=TEXT_MEDIA_TYPE, warnings=warnings)
+
+
+def structure_text(text: str, *, name: str, media_type: str, warnings: tuple[str, ...] = ()) -> ParsedDocument:
+    """Return plain text with its clauses; `name` is the title where the first line is none."""
+    title = _first_line(text) or name
     return ParsedDocument(
         text=text,
-        media_type=TEXT_MEDIA_TYPE,
+        media_type=media_type,
         title=title,
         pages=(),
-        clauses=find_clauses(lines, title=title),
+        clauses=find_clauses(list(_lines(text)), title=title),
         warnings=warnings,
     )
 

@@ -19,7 +19,7 @@ SETTINGS = RetrievalSettings()
 
 
 def stored(number: int, score: float, text: str = "text", **values: object) -> Stored:
-    return replace(passage(text, rank=number, **values).chunk, score=score)
+    return replace(passage(text, rank=number, **values).chunk, score=score)  # type: ignore[arg-type]
 
 
 class ListIndex:

@@ -20,7 +20,8 @@ import pytest
 from governance.digests import PREFIX, digest_file
 from governance.errors import BadInput, Damaged, NotFound, ProvenantError
 from governance.model_catalogue import CATALOGUE, ModelEntry, Wheel, find_entry
-from governance.model_pull import LocalModel, Progress, pull_model, register_folder
+from governance.model_pull import LocalModel, pull_model, register_folder
+from governance.model_wheels import Progress
 from governance.models import (
     Manifest,
     Setting,

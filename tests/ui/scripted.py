@@ -220,6 +220,11 @@ class ScriptedDesk:
         return Script((*steps, *drafts, Step("write", "", 2310.0), Step("check", "", 38.0), answer))
 
 
+def answer_to(desk: ScriptedDesk, question: str) -> Answer:
+    """Return the Answer that ends a question's Script."""
+    return _last(desk.scripts[question])
+
+
 def _steps(query: str, count: int) -> tuple[Step, ...]:
     steps = (Step("condense", query, 12.0), Step("retrieve", "20 passages", 41.0), Step("judge", "0.83", 9.0))
     return steps[:count]

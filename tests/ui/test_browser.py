@@ -328,6 +328,7 @@ def test_a_phone_shows_everything_without_scrolling_sideways(visit: Visit, quest
     page = visit(width=390, height=844)
     ask(page, question)
     page.locator(".pv-turn :is(.pv-badge, .pv-problem)").wait_for()
+    page.locator("#pv-send").wait_for()
     assert page.evaluate(OVERFLOW) == [0, 0]
     assert page.locator("#pv-log").evaluate("log => log.scrollWidth - log.clientWidth") == 0
     for part in ("#pv-collection", "#pv-options", "#pv-fresh", "#pv-question", "#pv-send"):
