@@ -141,10 +141,8 @@ def _move_snapshot(raw: Path, base: Path) -> None:
     for path in sorted(raw.iterdir()):
         if path.name != "terms":
             shutil.move(path, base / path.name)
-    try:
+    with _unreadable_as_bad_input("tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True)
-    except (ValueError, OSError, KeyError) as error:
-        raise BadInput(f"The tokenizer of the folder cannot be read ({error}); copy the whole snapshot.") from error
     if not tokenizer.chat_template:
         _save_tokenizer(tokenizer, base)
 
@@ -159,14 +157,14 @@ def _quantize(base: Path, target: Path) -> None:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
-    stored_dtype = getattr(AutoConfig.from_pretrained(base, local_files_only=True), "dtype", None) or torch.float32
     settings = BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.float32,
     )
-    try:
+    with _unreadable_as_bad_input("causal language model"):
+        stored_dtype = AutoConfig.from_pretrained(base, local_files_only=True).dtype or torch.float32
         model = AutoModelForCausalLM.from_pretrained(
             base,
             quantization_config=settings,
@@ -175,13 +173,20 @@ def _quantize(base: Path, target: Path) -> None:
             local_files_only=True,
             use_safetensors=True,
         )
-    except (ValueError, KeyError) as error:
-        raise BadInput(f"The folder is no causal language model that can be loaded ({error}); name another.") from error
     for parameter in model.parameters():
         if parameter.dtype == torch.float32:  # embeddings and norms, back to how the base has them
             parameter.data = parameter.data.to(stored_dtype)
     model.save_pretrained(target)
     AutoTokenizer.from_pretrained(base, local_files_only=True).save_pretrained(target)
+
+
+@contextmanager
+def _unreadable_as_bad_input(wanted: str) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, KeyError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise BadInput(f"The folder has no {wanted} that can be loaded here ({reason}); name another.") from error
 
 
 @contextmanager

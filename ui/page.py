@@ -123,9 +123,9 @@ class Handlers:
         if not session or not session["turns"]:
             return {self._parts.live: gr.skip()}
         settled = {self._parts.live: session["turns"][-1]["html"]}
-        if not session["first"]:
+        first = self._evidence(session, turn=session["count"], number=session["first"]) if session["first"] else None
+        if first is None or session["chosen"] == session["count"]:  # somebody was faster and chose a source
             return settled
-        first = self._evidence(session, turn=session["count"], number=session["first"])
         return {**settled, self._parts.evidence: first}
 
     def open(self, session: Session | None, event: gr.EventData) -> Updates:
@@ -133,6 +133,7 @@ class Handlers:
         named = _TURN_AND_NUMBER.fullmatch(str(_said(event, "open")))
         if not session or not named:
             return {self._parts.evidence: evidence.not_kept()}
+        session["chosen"] = int(named[1])
         return {self._parts.evidence: self._evidence(session, turn=int(named[1]), number=int(named[2]))}
 
     def fail(self, session: Session | None) -> Updates:
@@ -296,8 +297,8 @@ def _wire(page: gr.Blocks, parts: Parts, handlers: Handlers) -> None:
     for asked in (typed, offered):
         asked.success(handlers.settle, [parts.session], [parts.live, parts.evidence], **at_once)
         asked.failure(handlers.fail, [parts.session], shown, **at_once)
-    for part in (parts.past, parts.live, parts.evidence):
-        part.open(handlers.open, [parts.session], [parts.evidence], **at_once)
+    opens = [parts.past.open, parts.live.open, parts.evidence.open]
+    gr.on(opens, handlers.open, [parts.session], [parts.evidence], trigger_mode="always_last", **at_once)
     parts.stop.click(handlers.stop, None, [parts.stop], **at_once)
     parts.fresh.click(handlers.start_over, [parts.collection], shown, **at_once)
     parts.collection.input(handlers.change_collection, [parts.collection, parts.session], shown, **at_once)

@@ -21,7 +21,15 @@ Session = dict[str, Any]
 
 def new_session() -> Session:
     """Return a session that asked nothing yet, with a conversation id nobody can guess."""
-    return {"conversation": _new_id(), "collection": "", "count": 0, "asking": "", "first": None, "turns": []}
+    return {
+        "conversation": _new_id(),
+        "collection": "",  # of the last question
+        "asking": "",  # the last question
+        "count": 0,  # of finished turns, those no longer kept included
+        "first": None,  # number of the last answer's first Citation
+        "chosen": 0,  # the turn of which a person last opened a source
+        "turns": [],
+    }
 
 
 def keep_turn(session: Session, html: Html, *, citations: tuple[Citation, ...]) -> int:

@@ -55,7 +55,8 @@ def reference(models_root: Path) -> Embedder:
 @pytest.mark.models
 def test_vectors_are_unit_float32_rows_in_the_order_of_the_texts(embedder: Embedder) -> None:
     vectors = embedder.embed(SENTENCES[:5])
-    assert (vectors.shape, vectors.dtype) == ((5, 384), np.float32)
+    assert vectors.shape == (5, 384)
+    assert vectors.dtype == np.float32
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert embedder.embed([]).shape == (0, 384)
     assert (embedder.name, embedder.dimension, embedder.max_tokens) == (MINILM, 384, 254)
@@ -149,7 +150,7 @@ def test_runtime_is_part_of_the_digest(embedder: Embedder, reference: Embedder) 
     assert embedder.digest != reference.digest
 
 
-def write_pooling(folder: Path, **modes: bool | str) -> Path:
+def write_pooling(folder: Path, **modes: bool | str | int) -> Path:
     (folder / "1_Pooling").mkdir(parents=True)
     (folder / "1_Pooling" / "config.json").write_text(json.dumps({"word_embedding_dimension": 8, **modes}))
     return folder
@@ -165,8 +166,8 @@ def test_pooling_is_read_in_both_of_its_forms(tmp_path: Path) -> None:
 def test_pooling_that_the_embedder_does_not_do_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="pools by pooling_mode_max_tokens"):
         read_pooling(write_pooling(tmp_path / "max", pooling_mode_max_tokens=True))
+    both = write_pooling(tmp_path / "both", pooling_mode_cls_token=True, pooling_mode_mean_tokens=True)
     with pytest.raises(BadInput, match="pools by cls, mean"):
-        both = write_pooling(tmp_path / "both", pooling_mode_cls_token=True, pooling_mode_mean_tokens=True)
         read_pooling(both)
 
 
@@ -197,7 +198,9 @@ def tiny_encoder(folder: Path, pooling: str) -> Path:
     torch.manual_seed(7)
     sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
     BertModel(BertConfig(vocab_size=len(tokens), max_position_embeddings=64, **sizes)).save_pretrained(folder)
-    write_pooling(folder, **{f"pooling_mode_{pooling}": True, "word_embedding_dimension": 32})
+    write_pooling(
+        folder, **{f"pooling_mode_{pooling}_token{'s' * (pooling == 'mean')}": True, "word_embedding_dimension": 32}
+    )
     transformer = {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}
     pool = {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}
     (folder / "modules.json").write_text(json.dumps([transformer, pool]))
@@ -205,7 +208,7 @@ def tiny_encoder(folder: Path, pooling: str) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pooling", ["mean_tokens", "cls_token"])
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
 def test_local_encoder_is_converted_close_to_its_reference(tmp_path: Path, pooling: str) -> None:
     local = LocalModel("tiny-encoder", "embedder", tiny_encoder(tmp_path / "snapshot", pooling))
     manifest = register_folder(local, tmp_path / "models", convert=convert_embedder)
@@ -221,7 +224,7 @@ def test_conversion_gives_the_same_bytes_again(tmp_path: Path) -> None:
     def register(name: str) -> Manifest:
         folder = tmp_path / "snapshot"
         if not folder.is_dir():
-            tiny_encoder(folder, "mean_tokens")
+            tiny_encoder(folder, "mean")
         return register_folder(LocalModel(name, "embedder", folder), tmp_path / "models", convert=convert_embedder)
 
     assert register("first").digest == register("second").digest

@@ -126,7 +126,7 @@ def test_a_citation_opens_the_page_with_the_words_marked(visit: Visit) -> None:
     page.locator(".pv-chip").nth(1).click()
     page.locator(".pv-count", has_text="Source 2 of 3").wait_for()
     picture = page.get_by_alt_text("Page 10 of Data Governance Steering, the cited words marked")
-    assert picture.evaluate("image => image.complete && image.naturalWidth > 500")
+    until(lambda: picture.evaluate("image => image.complete && image.naturalWidth > 500"))
     assert picture.evaluate(MARKED_PIXELS) > 500
     assert "If the vote outcome is a tie" in page.locator(".pv-words").inner_text()
 
@@ -142,6 +142,16 @@ def test_the_sources_of_an_answer_are_walked_through_in_order(visit: Visit) -> N
     page.locator(".pv-count", has_text="Source 3 of 3").wait_for()
     assert page.locator("mark").inner_text() == "You can have up to 24 credit hours accrued, at any given time."
     assert page.get_by_role("button", name="Next source").is_disabled()
+
+
+def test_the_source_chosen_last_is_the_one_that_stays(visit: Visit) -> None:
+    page = visit()
+    ask(page, MEETINGS)
+    page.locator(".pv-answer").wait_for()
+    page.evaluate("document.querySelectorAll('.pv-chip').forEach((chip) => chip.click())")
+    page.locator(".pv-count", has_text="Source 3 of 3").wait_for()
+    page.locator("#pv-send").wait_for()
+    assert page.locator(".pv-count").inner_text() == "Source 3 of 3"
 
 
 def test_a_picture_opens_large_and_closes_with_escape(visit: Visit) -> None:
