@@ -48,14 +48,14 @@ class Features:
 class Thresholds:
     """A logistic model over the Features and the probability under which the assistant abstains."""
 
-    intercept: float = -8.0
-    closeness: float = 3.0
-    rest_closeness: float = 3.0
-    quote_score: float = 3.0
-    named: float = 3.0
-    asked: float = 1.0
-    kind: float = 1.0
-    answer_from: float = 0.5
+    intercept: float = -11.67
+    closeness: float = 2.30
+    rest_closeness: float = 2.03
+    quote_score: float = 4.59
+    named: float = 4.46
+    asked: float = 0.46
+    kind: float = 1.38
+    answer_from: float = 0.55
 
     def to_value(self) -> dict[str, Any]:
         """Return the JSON form that stands in a release."""

@@ -57,8 +57,8 @@ class AnswerSettings(_Section):
     """Prompting, generating and checking."""
 
     model: str = Field("smollm2-135m-instruct", description="Name of the base model in the model catalogue.")
-    context_tokens: int = Field(640, ge=64, description="Token budget for the passages in the prompt.")
-    max_new_tokens: int = Field(96, ge=1, le=4096, description="Longest answer in tokens.")
+    context_tokens: int = Field(400, ge=64, description="Token budget for the passages in the prompt.")
+    max_new_tokens: int = Field(64, ge=1, le=4096, description="Longest answer in tokens.")
     max_question_characters: int = Field(4000, ge=1, description="Longer questions are refused.")
 
 

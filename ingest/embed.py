@@ -108,7 +108,7 @@ class OnnxEmbedder:
         )
         self._tokens = _Tokens(folder, int(manifest.conversion["window_tokens"]))
         self._pools_mean = manifest.conversion["pooling"] == "mean"
-        self._threads = threads or len(os.sched_getaffinity(0))
+        self._threads = threads or _usable_cores()
         self.name = manifest.name
         self.digest = _embedder_digest(manifest, "onnx-int8")
         self.dimension = int(self._session.get_outputs()[0].shape[-1])
@@ -192,6 +192,10 @@ class SentenceTransformersEmbedder:
         starts = range(0, len(offsets), self.max_tokens)
         windows = [offsets[start : start + self.max_tokens] for start in starts]
         return [(text[window[0][0] : window[-1][1]], len(window)) for window in windows]
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _embedder_digest(manifest: Manifest, runtime: Runtime) -> str:

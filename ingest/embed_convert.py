@@ -34,7 +34,7 @@ def convert_embedder(raw: Path, out: Path) -> dict[str, str | int | bool]:
     pooling = read_pooling(raw)
     out.mkdir(parents=True, exist_ok=True)
     exact = out / "model.fp32.onnx"
-    with quiet_libraries(), warnings.catch_warnings():
+    with quiet_libraries("root"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own deprecation and of every traced condition
         _export_encoder(raw, exact)
         _quantize_encoder(exact, out / ONNX_FILE)

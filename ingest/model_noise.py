@@ -10,15 +10,15 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_LOGGERS = ("bitsandbytes", "transformers", "sentence_transformers", "torch.onnx", "root")
+_LOGGERS = ("bitsandbytes", "transformers", "sentence_transformers")
 
 
 @contextmanager
-def quiet_libraries() -> Iterator[None]:
-    """Silence progress bars and log lines below ERROR of the model libraries inside the `with` block."""
+def quiet_libraries(*more: str) -> Iterator[None]:
+    """Silence progress bars and log lines below ERROR of the model libraries, and of `more` loggers, inside `with`."""
     from transformers.utils import logging as transformers_logging
 
-    loggers = [logging.getLogger(None if name == "root" else name) for name in _LOGGERS]
+    loggers = [logging.getLogger(name) for name in (*_LOGGERS, *more)]
     levels = [logger.level for logger in loggers]
     bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()

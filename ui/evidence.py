@@ -48,9 +48,10 @@ def nothing_open() -> Html:
     )
 
 
-def not_kept() -> Html:
-    """Return the panel for a Citation that this session does not hold (any more)."""
-    return _panel(problem("This source belongs to an answer that is no longer kept; ask the question again to see it."))
+def not_kept(asked: str) -> Html:
+    """Return the panel for a Citation ("turn:number") that this session does not hold (any more)."""
+    sentence = "This source belongs to an answer that is no longer kept; ask the question again to see it."
+    return _panel(_close(), problem(sentence), shown=asked)
 
 
 def panel(evidence: Evidence, *, turn: int, among: tuple[int, ...]) -> Html:
@@ -61,11 +62,17 @@ def panel(evidence: Evidence, *, turn: int, among: tuple[int, ...]) -> Html:
         _where(citation),
         _quote(citation),
         _shown(evidence),
+        shown=f"{turn}:{citation.number}",
     )
 
 
-def _panel(*inside: str) -> Html:
-    return element("section", *inside, class_="pv-panel", aria_label="Evidence", aria_live="polite", tabindex=-1)
+def _panel(*inside: str, shown: str = "") -> Html:
+    attributes = {"class_": "pv-panel", "aria_label": "Evidence", "aria_live": "polite", "data_shown": shown}
+    return element("section", *inside, **attributes, tabindex=-1)
+
+
+def _close() -> Html:
+    return element("button", "Close", type="button", class_="pv-close pv-copy", data_close="evidence")
 
 
 def _head(citation: Citation, *, turn: int, among: tuple[int, ...]) -> Html:
@@ -77,7 +84,7 @@ def _head(citation: Citation, *, turn: int, among: tuple[int, ...]) -> Html:
         element("span", f"Source {at + 1} of {len(among)}", class_="pv-count"),
         _step_button("‹", "Previous source", turn=turn, number=before),
         _step_button("›", "Next source", turn=turn, number=after),
-        element("button", "Close", type="button", class_="pv-close", data_close="evidence"),
+        _close(),
         class_="pv-panel-head",
     )
 

@@ -36,7 +36,7 @@ _LISTEN = """
 element.addEventListener('click', (click) => {
     const from = click.target.closest('[data-open], [data-ask]');
     if (!from) return;
-    if (from.dataset.open) trigger('open', {open: from.dataset.open});
+    if (from.dataset.open) trigger('select', {open: from.dataset.open});
     else trigger('ask', {ask: from.dataset.ask});
 });
 """
@@ -119,21 +119,15 @@ class Handlers:
         self._stops.stop(str(request.session_hash))
 
     def settle(self, session: Session | None) -> Updates:
-        """Let the next question be asked, and open the first source of an answer that was just given."""
-        if not session or not session["turns"]:
-            return {self._parts.live: gr.skip()}
-        settled = {self._parts.live: session["turns"][-1]["html"]}
-        first = self._evidence(session, turn=session["count"], number=session["first"]) if session["first"] else None
-        if first is None or session["chosen"] == session["count"]:  # somebody was faster and chose a source
-            return settled
-        return {**settled, self._parts.evidence: first}
+        """Let the next question be asked."""
+        live = session["turns"][-1]["html"] if session and session["turns"] else gr.skip()
+        return {self._parts.live: live}
 
     def open(self, session: Session | None, event: gr.EventData) -> Updates:
         """Open a Citation of one of this session's turns in the evidence panel."""
         named = _TURN_AND_NUMBER.fullmatch(str(_said(event, "open")))
         if not session or not named:
-            return {self._parts.evidence: evidence.not_kept()}
-        session["chosen"] = int(named[1])
+            return {self._parts.evidence: evidence.not_kept("")}
         return {self._parts.evidence: self._evidence(session, turn=int(named[1]), number=int(named[2]))}
 
     def fail(self, session: Session | None) -> Updates:
@@ -196,7 +190,6 @@ class Handlers:
         number = session["count"] + 1
         show = partial(chat.turn, progress, number=number, badge=badge, trace_link=link)
         keep_turn(session, show(), citations=chat.openable(answer) if answer else ())
-        session["first"] = answer.citations[0].number if answer and answer.citations else None
         kept = {self._parts.question: progress.question} if progress.error else {}
         return {self._parts.live: show(busy=True), self._parts.session: session, **kept}
 
@@ -204,7 +197,7 @@ class Handlers:
         among = citations_of(session, turn)
         cited = next((citation for citation in among if citation.number == number), None)
         if cited is None:
-            return evidence.not_kept()
+            return evidence.not_kept(f"{turn}:{number}")
         numbers = tuple(citation.number for citation in among)
         return evidence.panel(evidence.look_up(self._desk, cited), turn=turn, among=numbers)
 
@@ -295,10 +288,10 @@ def _wire(page: gr.Blocks, parts: Parts, handlers: Handlers) -> None:
     )
     offered = parts.past.ask(handlers.ask_suggested, chosen, shown, **streaming)
     for asked in (typed, offered):
-        asked.success(handlers.settle, [parts.session], [parts.live, parts.evidence], **at_once)
+        asked.success(handlers.settle, [parts.session], [parts.live], **at_once)
         asked.failure(handlers.fail, [parts.session], shown, **at_once)
-    opens = [parts.past.open, parts.live.open, parts.evidence.open]
-    gr.on(opens, handlers.open, [parts.session], [parts.evidence], trigger_mode="always_last", **at_once)
+    opens = [parts.past.select, parts.live.select, parts.evidence.select]
+    gr.on(opens, handlers.open, [parts.session], [parts.evidence], trigger_mode="multiple", **at_once)
     parts.stop.click(handlers.stop, None, [parts.stop], **at_once)
     parts.fresh.click(handlers.start_over, [parts.collection], shown, **at_once)
     parts.collection.input(handlers.change_collection, [parts.collection, parts.session], shown, **at_once)

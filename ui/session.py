@@ -26,8 +26,6 @@ def new_session() -> Session:
         "collection": "",  # of the last question
         "asking": "",  # the last question
         "count": 0,  # of finished turns, those no longer kept included
-        "first": None,  # number of the last answer's first Citation
-        "chosen": 0,  # the turn of which a person last opened a source
         "turns": [],
     }
 

@@ -90,4 +90,4 @@ def test_an_empty_panel_says_what_it_is_for() -> None:
 
 
 def test_a_source_that_is_not_kept_is_said_to_be() -> None:
-    assert "no longer kept" in not_kept()
+    assert "no longer kept" in not_kept("3:1")

@@ -3,6 +3,8 @@
     // picture, and on a phone the evidence over the conversation. It never writes HTML.
     const phone = window.matchMedia('(max-width: 820px)');
     let opener = null;
+    let current = '';  // "turn:citation" of the source that is open
+    let newest = '';  // the turn whose first source was opened by itself
 
     const followTheEnd = (log) => {
         let atEnd = true;
@@ -12,19 +14,47 @@
             atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
         });
         const settle = () => { if (atEnd) log.scrollTop = log.scrollHeight; };
-        new MutationObserver(settle).observe(log, {subtree: true, childList: true, characterData: true});
+        const changed = () => { settle(); openFirst(); markCurrent(); };
+        const watched = {subtree: true, childList: true, characterData: true, attributeFilter: ['aria-busy']};
+        new MutationObserver(changed).observe(log, watched);
         document.addEventListener('keydown', (key) => {
             if (key.key === 'Enter' && key.target.closest?.('#pv-question')) atEnd = true;
         });
     };
 
+    // The first source of a new answer opens by itself, where there is room beside the answer. It goes the way of
+    // a person's click, so that whoever clicks another one meanwhile keeps what they chose.
+    const openFirst = () => {
+        const chip = document.querySelector('#pv-live .pv-answer .pv-chip');
+        if (!chip) newest = '';
+        if (document.querySelector('#pv-past .pv-welcome')) current = '';
+        if (!chip || phone.matches) return;
+        const turn = chip.dataset.open.split(':')[0];
+        if (turn === newest || current.split(':')[0] === turn) return;
+        newest = turn;
+        chip.click();
+    };
+
+    const markCurrent = () => {
+        document.querySelectorAll('#pv-log [data-open]').forEach((one) => {
+            if (one.dataset.open === current) one.setAttribute('aria-current', 'true');
+            else one.removeAttribute('aria-current');
+        });
+    };
+
     const openEvidence = (button) => {
-        document.querySelectorAll('#pv-log [aria-current]').forEach((old) => old.removeAttribute('aria-current'));
-        const same = `#pv-log [data-open="${CSS.escape(button.dataset.open)}"]`;
-        document.querySelectorAll(same).forEach((one) => one.setAttribute('aria-current', 'true'));
+        current = button.dataset.open;
+        markCurrent();
         if (!button.closest('#pv-evidence')) opener = button;
         document.body.classList.add('pv-evidence-open');
         if (phone.matches) document.querySelector('.pv-panel')?.focus();
+    };
+
+    // Answers to two quick clicks may overtake each other: what was chosen last is asked for again.
+    const showCurrent = () => {
+        const shown = document.querySelector('.pv-panel')?.dataset.shown;
+        if (!shown || !current || shown === current) return;
+        document.querySelector(`#pv-log [data-open="${CSS.escape(current)}"]`)?.click();
     };
 
     const closeEvidence = () => {
@@ -104,9 +134,11 @@
 
     const whenThere = new MutationObserver(() => {
         const log = document.querySelector('#pv-log');
-        if (!log) return;
+        if (!log || !document.querySelector('#pv-evidence')) return;
         whenThere.disconnect();
         followTheEnd(log);
+        const watched = {subtree: true, childList: true, attributeFilter: ['data-shown']};
+        new MutationObserver(showCurrent).observe(document.querySelector('#pv-evidence'), watched);
     });
     whenThere.observe(document.body, {subtree: true, childList: true, attributes: true});
 }
