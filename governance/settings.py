@@ -119,3 +119,21 @@ def load_settings() -> Settings:
     return settings.model_copy(
         update={"home": settings.home.expanduser().absolute(), "models": settings.models.expanduser().absolute()}
     )
+
+
+def describe_settings() -> str:
+    """Return all settings as a Markdown table: `docs/settings.md` is this text, kept equal by a test."""
+    lines = ["# Settings", "", "| environment variable | default | what it does |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, _Section):
+            for key, inner in section.model_fields.items():
+                lines.append(_row(f"PROVENANT_{name}__{key}", inner.default, inner.description))
+        else:
+            lines.append(_row(f"PROVENANT_{name}", field.default, field.description))
+    return "\n".join(lines) + "\n"
+
+
+def _row(name: str, default: object, description: str | None) -> str:
+    shown = default.get_secret_value() if isinstance(default, SecretStr) else default
+    return f"| `{name.upper()}` | {f'`{shown}`' if shown not in ('', None) else '-'} | {description} |"

@@ -85,7 +85,7 @@ def test_errors_are_sentences(client: TestClient, path: str, body: dict[str, Any
 def test_unknown_things_are_not_found(client: TestClient) -> None:
     assert client.get("/api/traces/t-none").status_code == 404
     assert client.get("/api/text", params={"document": "x", "version": "sha256:0"}).status_code == 404
-    query = {"document": "travel.md", "version": "sha256:0", "number": 1}
+    query: dict[str, str | int] = {"document": "travel.md", "version": "sha256:0", "number": 1}
     assert client.get("/api/page", params=query).status_code == 404
     assert client.post("/api/ask", json={"question": "x"}).status_code == 422
 
@@ -98,7 +98,7 @@ def test_acting_as_another_sees_what_they_see(client: TestClient, service: Assis
 
 
 def test_unforeseen_errors_show_no_stack(client: TestClient, service: AssistantService) -> None:
-    service.models.embedder = None  # type: ignore[misc]
+    service.models = None  # type: ignore[assignment]
     response = client.post("/api/search", json={"query": "hotel", "collection": "c"})
     assert response.status_code == 500
     assert response.json()["error"].startswith("An unforeseen error")

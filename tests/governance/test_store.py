@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -21,7 +22,7 @@ from governance.release import (
     live_release,
     switch_channel,
 )
-from governance.settings import Settings, StoreSettings, load_settings
+from governance.settings import Settings, StoreSettings, describe_settings, load_settings
 from governance.store import Record, Store, now, open_store
 from governance.trace import DecisionTrace, find_trace, keep_trace, new_trace_id, search_traces
 from tests.conftest import skip_or_fail
@@ -164,3 +165,8 @@ def test_settings_digest_ignores_paths_and_secrets(settings: Settings, monkeypat
     changed = load_settings()
     assert changed.digest() == settings.digest()
     assert "secret" not in str(TypeAdapter(Settings).dump_json(changed))
+
+
+def test_settings_page_is_what_the_code_says() -> None:
+    page = Path(__file__).parents[2] / "docs" / "settings.md"
+    assert page.read_text(encoding="utf-8") == describe_settings()
