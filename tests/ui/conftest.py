@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import skip_or_fail
 from tests.ui.scripted import ScriptedDesk
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -58,9 +59,9 @@ def _server() -> Iterator[Served]:
 
 
 @pytest.fixture(scope="session")
-def _chromium() -> Iterator[Any]:
+def chromium() -> Iterator[Any]:
     if not CHROMIUM.exists():
-        pytest.skip(f"{CHROMIUM} is not installed; the page is looked at with Debian's chromium package")
+        skip_or_fail(f"{CHROMIUM} is not installed; the page is looked at with Debian's chromium package")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -70,7 +71,7 @@ def _chromium() -> Iterator[Any]:
 
 
 @pytest.fixture
-def served(_chromium: Any, _server: Served) -> Served:
+def served(chromium: Any, _server: Served) -> Served:
     """The page, with a Desk that remembers nothing of earlier tests. Skips where there is no Chromium."""
     desk = _server.desk
     desk.seconds_between_words = 0.0
@@ -83,12 +84,12 @@ def served(_chromium: Any, _server: Served) -> Served:
 
 
 @pytest.fixture
-def visit(served: Served, _chromium: Any) -> Iterator[Any]:
+def visit(served: Served, chromium: Any) -> Iterator[Any]:
     """Open the page in a window of its own: `visit(width=..., height=..., dark=...)` gives a Playwright page."""
     contexts: list[Any] = []
 
     def _visit(*, width: int = 1280, height: int = 800, dark: bool = False) -> Any:
-        context = _chromium.new_context(
+        context = chromium.new_context(
             viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
         )
         contexts.append(context)

@@ -16,6 +16,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.conftest import SAMPLES
+from tests.ui.test_browser import MARKED_PIXELS
+
 pytestmark = [pytest.mark.models, pytest.mark.slow]
 
 RUN = "from ui.cli import main; main()"
@@ -138,6 +141,27 @@ def test_the_page_the_traces_and_the_counters_are_served(place: Home, corpus: Pa
     assert 'provenant_requests_total{route="/api/ask",status="200"} 1.0' in httpx.get(f"{url}/metrics").text
     assert httpx.get(f"{url}/", headers={"Host": "evil.example"}).status_code == 400
     assert httpx.get(f"{url}/healthz").headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.browser
+def test_a_person_asks_sees_the_words_stream_and_the_marked_page(place: Home, chromium: Any) -> None:
+    charter = SAMPLES / "corpus" / "policies" / "data-governance-committee-charter.pdf"
+    place.run("ingest", str(charter), "--collection", "c")
+    page = chromium.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(place.serve())
+    page.locator("#pv-question textarea").fill("How often does the data governance steering committee meet?")
+    page.keyboard.press("Enter")
+    page.locator(".pv-draft").wait_for(timeout=90_000)
+    page.locator(".pv-answer").wait_for(timeout=90_000)
+    assert "meet at least quarterly" in page.locator(".pv-answer").inner_text()
+    page.locator(".pv-chip").first.click()
+    picture = page.get_by_alt_text("Page 9 of", exact=False)
+    wait_for(lambda: picture.evaluate("image => image.complete && image.naturalWidth > 500"))
+    assert picture.evaluate(MARKED_PIXELS) > 500
+    page.locator("#pv-question textarea").fill("Who won the football World Cup in Qatar?")
+    page.keyboard.press("Enter")
+    page.get_by_text("Not in the documents").wait_for(timeout=60_000)
+    page.close()
 
 
 def test_second_server_busy_port_and_open_door_are_refused(place: Home, corpus: Path) -> None:
