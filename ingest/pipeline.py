@@ -115,7 +115,7 @@ def _read_sources(
     for number, source in enumerate(sources):
         tools.tell(Progress(number, len(sources), source.name))
         try:
-            outcome = _read_source(source, request, corpus, tools)
+            outcome = _read_source(source, request, corpus, _telling_shares(tools, number, len(sources)))
         except BadInput as error:
             outcome = FileOutcome(source.name, "", "refused", str(error))
         except PermissionError:
@@ -126,6 +126,11 @@ def _read_sources(
             outcome = FileOutcome(source.name, "", "failed", f"The file could not be read ({error.strerror}).")
         outcomes.append(outcome)
     return outcomes
+
+
+def _telling_shares(tools: IngestTools, number: int, total: int) -> IngestTools:
+    """Return tools whose progress within one file counts as its part of the whole."""
+    return replace(tools, tell=lambda at: tools.tell(Progress(number + at.done / at.total, total, at.message)))
 
 
 def _read_source(
@@ -141,7 +146,8 @@ def _read_source(
     if same is not None and _is_current(same, labels, request.effective, tools):
         return FileOutcome(source.name, digest, "unchanged", warnings=same.warnings)
     kept = tools.artefacts.keep_source(digest, source.path)
-    version = read_version(source.name, kept, digest, tools)
+    tell = tools.tell
+    version = read_version(source.name, kept, digest, tools, tell=lambda share: tell(Progress(share, 1, source.name)))
     first_day = same.effective_from if same is not None else datetime.now(UTC).date() if versions else ALWAYS
     placed = replace(version, effective_from=request.effective or first_day)
     corpus[source.name] = tuple(

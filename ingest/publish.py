@@ -31,14 +31,15 @@ from ingest.vocabulary import count_words, keep_vocabulary
 
 _INDEX_FORMAT = 1
 _PROBES = 5
+_BATCH_CHUNKS = 64
 _FINDS_ITSELF = np.float32(0.999)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an ingest is: `done` of `total` files, and what is being done."""
+    """How far an ingest is: `done` of `total` files (a part of one counts in parts), and what is being done."""
 
-    done: int
+    done: float
     total: int
     message: str
 
@@ -134,8 +135,13 @@ def prune_generations(tools: IngestTools) -> list[str]:
     return removed
 
 
-def read_version(document: str, path: Path, digest: str, tools: IngestTools) -> Version:
-    """Parse, cut and embed one kept source, or take up what an earlier run kept. Raises BadInput."""
+def read_version(
+    document: str, path: Path, digest: str, tools: IngestTools, *, tell: Callable[[float], None] = lambda _: None
+) -> Version:
+    """Parse, cut and embed one kept source, or take up what an earlier run kept, telling the share embedded.
+
+    Raises BadInput where the source cannot be read.
+    """
     if tools.artefacts.has_parsed(digest, PARSER):
         parsed = tools.artefacts.parsed(digest, PARSER)
     else:
@@ -146,7 +152,7 @@ def read_version(document: str, path: Path, digest: str, tools: IngestTools) -> 
     if stored is None:
         budget = min(tools.settings.ingest.chunk_tokens, tools.embedder.max_tokens - 2)
         chunks = cut_chunks(parsed, ChunkSource(document, digest, PARSER), tokens=tools.embedder, budget=budget)
-        stored = chunks, tools.embedder.embed([chunk.indexed_text for chunk in chunks])
+        stored = chunks, _embed(chunks, tools.embedder, tell)
         tools.artefacts.keep_chunks(digest, name, *stored)
     return Version(
         document=document,
@@ -159,6 +165,15 @@ def read_version(document: str, path: Path, digest: str, tools: IngestTools) -> 
         chunks=len(stored[0]),
         warnings=parsed.warnings,
     )
+
+
+def _embed(chunks: Sequence[Chunk], embedder: Embedder, tell: Callable[[float], None]) -> Matrix:
+    """Return one vector for each Chunk (chunks, dimension), telling the share done after each batch."""
+    batches = []
+    for first in range(0, len(chunks), _BATCH_CHUNKS):
+        batches.append(embedder.embed([chunk.indexed_text for chunk in chunks[first : first + _BATCH_CHUNKS]]))
+        tell((first + len(batches[-1])) / len(chunks))
+    return np.concatenate(batches) if batches else np.zeros((0, embedder.dimension), dtype=np.float32)
 
 
 def chunks_name(document: str, cutter: str) -> str:
