@@ -6,6 +6,7 @@ source has changed. A few parsed documents stay in memory.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from ingest.parse.picture import draw_page
 
 _IN_MEMORY = 8
 _AROUND = 600
-_PARAGRAPH_END = "\n\n"
+_FIRST_WORD = re.compile(r"^\S*\s+")
+_LAST_WORD = re.compile(r"\s+\S*$")
 
 
 @dataclass(frozen=True)
@@ -65,18 +67,17 @@ class DocumentTexts:
         return self.parsed(document, version).page_at(offset)
 
     def surroundings(self, document: str, version: str, start: int, end: int) -> Surroundings:
-        """Return a span with up to 600 characters on each side, cut at a paragraph or record where there is one."""
-        text = self.parsed(document, version).text
-        before, after = text[max(0, start - _AROUND) : start], text[end : end + _AROUND]
-        if _PARAGRAPH_END in before:
-            before = (
-                before[before.index(_PARAGRAPH_END) :]
-                if before.count(_PARAGRAPH_END) > 1
-                else before.rpartition(_PARAGRAPH_END)[2]
-            )
-        if _PARAGRAPH_END in after:
-            after = after.partition(_PARAGRAPH_END)[0]
-        return Surroundings(before.lstrip(), text[start:end], after.rstrip())
+        """Return a span with up to 600 characters on each side, whole words, never beyond its catalogue record."""
+        parsed = self.parsed(document, version)
+        text = parsed.text
+        record = next((one for one in parsed.clauses if one.kind == "record" and one.start <= start < one.end), None)
+        first, last = (record.start, record.end) if record else (0, len(text))
+        before, after = text[max(first, start - _AROUND) : start], text[end : min(last, end + _AROUND)]
+        if start - _AROUND > first:
+            before = _FIRST_WORD.sub("", before)
+        if end + _AROUND < last:
+            after = _LAST_WORD.sub("", after)
+        return Surroundings(before, text[start:end], after)
 
     def picture(self, document: str, version: str, *, page: int, span: tuple[int, int]) -> bytes:
         """Return a page as PNG with a span marked. Raises NotFound where the source has no such page."""

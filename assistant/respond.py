@@ -26,7 +26,7 @@ from governance.settings import AnswerSettings
 from ingest.words import split_sentences
 
 _MOST_PASSAGES = 4
-_AS_GOOD_AS = 0.8
+_AS_GOOD_AS = 0.95
 _SENTENCES_ASKED_FOR = 2
 
 

@@ -18,6 +18,7 @@ Weigh = Callable[[str], float]  # how much a stem tells, larger for rarer
 
 SUPPORTED_AT = 0.85
 PARTLY_AT = 0.6
+_LEAST_WORDS = 2
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,10 @@ class Finding:
     reason: str = ""
 
 
-def windows_of(passage: Passage, *, sizes: Sequence[int] = (1, 2)) -> Iterator[Window]:
-    """Yield the windows of a Passage: each sentence or line, and each pair of neighbours."""
+def windows_of(passage: Passage) -> Iterator[Window]:
+    """Yield the windows of a Passage: each sentence and each pair of neighbours; each line of a table or record."""
     text, base = passage.chunk.text, passage.chunk.start
+    sizes = (1, 2) if passage.chunk.kind == "clause" else (1,)
     spans = split_sentences(text) if passage.chunk.kind == "clause" else split_lines(text)
     for size in sizes:
         for first in range(len(spans) - size + 1):
@@ -53,8 +55,8 @@ def windows_of(passage: Passage, *, sizes: Sequence[int] = (1, 2)) -> Iterator[W
 def check_sentence(sentence: str, passages: Sequence[Passage], *, weigh: Weigh) -> Finding:
     """Return the best supported reading of a sentence over all Passages; ties go to the shorter window."""
     wanted = stems(sentence)
-    if not wanted:
-        return Finding("unsupported", None, 0.0, "the sentence says nothing that can be checked")
+    if sum(stem.isalpha() for stem in wanted) < _LEAST_WORDS:
+        return Finding("unsupported", None, 0.0, "the sentence says too little to be checked")
     best = Finding("unsupported", None, 0.0, "no passage says this")
     best_key = (0.0, 0.0)
     for passage in passages:

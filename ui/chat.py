@@ -242,7 +242,7 @@ def _abstention(answer: Answer, number: int) -> Html:
 
 
 def _excerpt(text: str) -> str:
-    flat = " ".join(text.split())
+    flat = " ".join(text.split()).lstrip("# ")  # the mark of a Markdown heading is not read
     return flat if len(flat) <= _MOST_NEAREST_CHARACTERS else f"{flat[:_MOST_NEAREST_CHARACTERS].rstrip()}…"
 
 

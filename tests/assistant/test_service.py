@@ -227,3 +227,12 @@ def test_instructions_in_a_passage_stay_data(
     answer = ask(service, "How much does parking cost a day?")
     assert "HACKED by" not in answer.answer
     assert answer.citations[0].document == "bad.md"
+
+
+def test_surroundings_of_a_record_end_with_the_record(service: AssistantService, models: ScriptedModels) -> None:
+    models.engine.says = "It is cheap."
+    cited = ask(service, "What is the price of the USB cable black?").citations[0]
+    around = service.texts.surroundings(cited.document, cited.version, cited.char_start, cited.char_end)
+    assert around.span == cited.quote
+    assert around.before.startswith("USB cable black")
+    assert "Network hub" not in around.after

@@ -1,6 +1,6 @@
 """The served NF4 model beside plain `generate` of transformers, on the same prompts in the same run.
 
-    .venv/bin/python benchmarks/serving.py [--rounds 3] [--prompts 6]
+    .venv/bin/python benchmarks/serving_speed.py [--rounds 3] [--prompts 6]
 
 Both load the same NF4 weights in float32 compute. Prompts are the real ones of golden questions over the samples that
 `make run` ingested. Each engine runs in a process of its own, one after the other, so that peak memory (peak RSS) is
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -141,8 +140,14 @@ def summary(loaded: float, firsts: list[float], rates: list[float], wholes: list
         "first_token_seconds": statistics.median(firsts),
         "tokens_per_second": statistics.median(rates),
         "whole_seconds": statistics.median(wholes),
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mb": peak_megabytes(),
     }
+
+
+def peak_megabytes() -> float:
+    """Return the largest resident size of this process; `getrusage` would count its parent's before the start."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def report(rows: dict[str, list[dict[str, float]]], prompts: int) -> None:
