@@ -68,23 +68,19 @@ class PageQuery(BaseModel):
 def make_router(service: AssistantService) -> APIRouter:
     """Return the routes of one service."""
     router = APIRouter(prefix="/api")
+    _add_questions(router, service)
+    _add_records(router, service)
+    return router
 
-    def principal_named(name: str) -> Principal:
-        with service.store.session() as session:
-            return act_as(session, name) if name else local_owner(session)
 
-    @router.get("/collections")
-    def collections() -> dict[str, list[str]]:
-        """Name the collections."""
-        return {"collections": service.collections()}
-
+def _add_questions(router: APIRouter, service: AssistantService) -> None:
     @router.post("/ask")
     def ask(body: AskBody, request: Request) -> Response:
         """Stream the steps, drafts and the answer to a question."""
         asked = AskRequest(
             question=body.question,
             collection=body.collection,
-            principal=principal_named(body.principal),
+            principal=_principal(service, body.principal),
             conversation=body.conversation,
             as_of=body.as_of,
             filters=tuple(parse_filter(text) for text in body.filters),
@@ -99,11 +95,16 @@ def make_router(service: AssistantService) -> APIRouter:
     def search(body: SearchBody) -> dict[str, Any]:
         """Return the passages for a query."""
         filters = tuple(parse_filter(text) for text in body.filters)
-        principal = principal_named(body.principal)
-        found = service.search(
-            SearchRequest(body.query, body.collection, principal, body.top_k, as_of=body.as_of, filters=filters)
-        )
-        return {"passages": [passage_value(passage) for passage in found]}
+        principal = _principal(service, body.principal)
+        asked = SearchRequest(body.query, body.collection, principal, body.top_k, as_of=body.as_of, filters=filters)
+        return {"passages": [passage_value(passage) for passage in service.search(asked)]}
+
+
+def _add_records(router: APIRouter, service: AssistantService) -> None:
+    @router.get("/collections")
+    def collections() -> dict[str, list[str]]:
+        """Name the collections."""
+        return {"collections": service.collections()}
 
     @router.get("/traces")
     def traces(words: str = "", limit: int = 20) -> dict[str, Any]:
@@ -121,7 +122,7 @@ def make_router(service: AssistantService) -> APIRouter:
     @router.get("/page")
     def page(asked: Annotated[PageQuery, Query()]) -> Response:
         """Return a page as a picture with a span marked."""
-        check_may_read(service, principal_named(""), asked.document, asked.version)
+        check_may_read(service, _principal(service), asked.document, asked.version)
         span = (asked.start, asked.end)
         picture = service.texts.picture(asked.document, asked.version, page=asked.number, span=span)
         return Response(picture, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
@@ -129,10 +130,14 @@ def make_router(service: AssistantService) -> APIRouter:
     @router.get("/text")
     def text(document: str, version: str) -> Response:
         """Return the extracted text of a version."""
-        check_may_read(service, principal_named(""), document, version)
+        check_may_read(service, _principal(service), document, version)
         return PlainTextResponse(service.texts.parsed(document, version).text)
 
-    return router
+
+def _principal(service: AssistantService, name: str = "") -> Principal:
+    """Return the user a caller acts as; whoever may call is the owner of this home (access per caller comes later)."""
+    with service.store.session() as session:
+        return act_as(session, name) if name else local_owner(session)
 
 
 def check_may_read(service: AssistantService, principal: Principal, document: str, version: str) -> None:

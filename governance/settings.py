@@ -8,6 +8,7 @@ the environment. No default reaches a hosted service.
 from __future__ import annotations
 
 import os
+import tomllib
 from pathlib import Path
 from typing import Literal
 
@@ -100,8 +101,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: arguments, environment, then the file in the home folder."""
-        home = Path(os.environ.get("PROVENANT_HOME", "~/.local/share/provenant")).expanduser()
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=home / "provenant.toml")
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=_settings_file())
 
     def digest(self) -> str:
         """Return the Digest of all settings that can change an answer; paths and secrets are left out."""
@@ -111,6 +111,7 @@ class Settings(BaseSettings):
 
 def load_settings() -> Settings:
     """Read the settings and make the folder paths absolute. Raises BadInput naming each wrong key."""
+    _refuse_written_secrets(_settings_file())
     try:
         settings = Settings()
     except ValidationError as error:
@@ -119,6 +120,22 @@ def load_settings() -> Settings:
     return settings.model_copy(
         update={"home": settings.home.expanduser().absolute(), "models": settings.models.expanduser().absolute()}
     )
+
+
+def _settings_file() -> Path:
+    return Path(os.environ.get("PROVENANT_HOME", "~/.local/share/provenant")).expanduser() / "provenant.toml"
+
+
+def _refuse_written_secrets(path: Path) -> None:
+    try:
+        value = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} is not valid TOML ({error}).") from error
+    for section, key in (("server", "token"), ("index", "api_key")):
+        if key in value.get(section, {}):
+            raise BadInput(
+                f"{path} holds the secret {section}.{key}; give it in PROVENANT_{section.upper()}__{key.upper()}."
+            )
 
 
 def describe_settings() -> str:

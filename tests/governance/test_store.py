@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import UTC
 from pathlib import Path
 
@@ -158,6 +159,21 @@ def test_unknown_settings_are_errors(home: object, monkeypatch: pytest.MonkeyPat
     assert load_settings().index.keep_generations == 5
     monkeypatch.setenv("PROVENANT_INDEX__KEEP_GENERATIONS", "7")
     assert load_settings().index.keep_generations == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[server]\ntoken = 'x'\n", "secret server.token"),
+        ("[index\n", "not valid TOML"),
+        ("[index]\nurl = 3\n", "index.url"),
+    ],
+)
+def test_settings_file_with_a_secret_or_an_error_is_refused(settings: Settings, text: str, sentence: str) -> None:
+    settings.home.mkdir(parents=True)
+    (settings.home / "provenant.toml").write_text(text)
+    with pytest.raises(BadInput, match=re.escape(sentence)):
+        load_settings()
 
 
 def test_settings_digest_ignores_paths_and_secrets(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
