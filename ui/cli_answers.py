@@ -159,12 +159,31 @@ def evaluate_retrieval(data: Data, collection: Collection, split: Split = "", as
 
 
 @evaluate.command("answers")
-def evaluate_answers(data: Data, collection: Collection, split: Split = "", as_json: AsJson = False) -> None:
+def evaluate_answers(
+    data: Data,
+    collection: Collection,
+    split: Split = "",
+    details: Annotated[Path | None, typer.Option(help="Write each question with its answer here, as JSONL.")] = None,
+    as_json: AsJson = False,
+) -> None:
     """Measure answers: right document and page, answer contained, F1, quotes at their place, refusals."""
     from assistant.evaluate import measure_answers, read_questions
 
     questions = read_questions(data, split=split)
-    _print_metrics(measure_answers(questions, _answerer(collection), _reader()), as_json)
+    ask_one, given = _answerer(collection), []
+
+    def ask_and_keep(question: str) -> dict[str, Any]:
+        given.append(ask_one(question))
+        return given[-1]
+
+    metrics = measure_answers(questions, ask_and_keep, _reader())
+    if details is not None:
+        lines = [
+            json.dumps({"id": one.id, "kind": one.kind, "split": one.split, **answer}, ensure_ascii=False)
+            for one, answer in zip(questions, given, strict=True)
+        ]
+        details.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    _print_metrics(metrics, as_json)
 
 
 @evaluate.command("abstention")
