@@ -170,7 +170,8 @@ def evaluate_answers(
     from assistant.evaluate import measure_answers, read_questions
 
     questions = read_questions(data, split=split)
-    ask_one, given = _answerer(collection), []
+    ask_one = _answerer(collection)
+    given: list[dict[str, Any]] = []
 
     def ask_and_keep(question: str) -> dict[str, Any]:
         given.append(ask_one(question))
