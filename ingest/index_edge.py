@@ -8,7 +8,9 @@ wrong.
 
 from __future__ import annotations
 
+import errno
 import json
+import re
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
@@ -26,6 +28,7 @@ _DENSE, _WORDS = "dense", "words"
 _BATCH_POINTS = 256
 _PAGE_POINTS = 500
 _MANIFEST = "generation.json"
+_NO_SPACE = re.compile(r"no space left|os error 28", re.IGNORECASE)
 _KEYWORDS = ("document", "version", "clause", "kind", "labels", "active")
 _INTEGERS = ("effective_from", "effective_to", "page")
 
@@ -54,6 +57,10 @@ class EdgeEngine:
             shard.optimize()
             shard.flush()
             points_stored = shard.count(edge.CountRequest(exact=True))
+        except Exception as error:  # the engine raises bare Exception
+            if _NO_SPACE.search(str(error)):
+                raise OSError(errno.ENOSPC, "no space left for the index") from error
+            raise
         finally:
             shard.close()
         manifest = {"points": points_stored, "average_length": words.average_length}

@@ -8,6 +8,7 @@ Generation of equal name, which is then not built again. Old Generations are pru
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,6 +33,8 @@ from ingest.vocabulary import count_words, keep_vocabulary
 _INDEX_FORMAT = 1
 _PROBES = 5
 _BATCH_CHUNKS = 64
+_INDEX_BYTES = 100 * 1024 * 1024  # an empty index with its write-ahead log
+_POINT_BYTES = 8 * 1024
 _FINDS_ITSELF = np.float32(0.999)
 
 
@@ -192,6 +195,7 @@ def generation_name(collection: str, snapshot: str, cutter: str) -> str:
 
 
 def _build(generation: str, entries: Sequence[Entry], tools: IngestTools) -> None:
+    check_room(tools.settings.home, len(entries))
     vocabulary = count_words(entry.chunk.indexed_text for entry in entries)
     keep_vocabulary(vocabulary_path(tools.settings.home, generation), vocabulary)
     built = tools.engine.build(generation, entries)
@@ -200,6 +204,20 @@ def _build(generation: str, entries: Sequence[Entry], tools: IngestTools) -> Non
     if failed:
         tools.engine.delete(generation)
         raise ProvenantError(f"The new index was not switched to: {failed}. The live release is as it was.")
+
+
+def check_room(home: Path, points: int) -> None:
+    """Raise ProvenantError unless the disk has room for an index of so many points.
+
+    The engine maps its files into memory; a disk that fills up under it would end the process without a word.
+    """
+    needed = _INDEX_BYTES + points * _POINT_BYTES
+    free = shutil.disk_usage(home).free
+    if free < needed:
+        raise ProvenantError(
+            f"The disk of {home} is too full for an index of {points:,} chunks ({free // 1024**2} MB free, "
+            f"{needed // 1024**2} MB needed). The live release is as it was; free space and run the ingest again."
+        )
 
 
 def _failed_probe(generation: str, entries: Sequence[Entry], tools: IngestTools) -> str:

@@ -20,7 +20,7 @@ from governance.release import live_release
 from governance.settings import Settings
 from ingest.index import in_force, readable_by
 from ingest.pipeline import IngestReport, IngestRequest, run_ingest
-from ingest.publish import IngestTools, Progress, prune_generations, switch_generation, withdraw
+from ingest.publish import IngestTools, Progress, check_room, prune_generations, switch_generation, withdraw
 from ingest.versions import read_corpus
 
 
@@ -229,6 +229,16 @@ def test_full_disk_is_one_sentence_and_changes_nothing(
         live = live_release(session)
     assert live is not None
     assert live.id == first.release_id
+
+
+def test_an_index_that_would_not_fit_is_refused_before_it_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: type(usage)(usage.total, 0, 900 * 1024 * 1024))
+    check_room(tmp_path, 100_000)
+    with pytest.raises(ProvenantError, match="200,000 chunks"):
+        check_room(tmp_path, 200_000)
 
 
 def test_old_generations_are_pruned_but_never_the_live_or_an_open_one(tools: IngestTools, folder: Path) -> None:
