@@ -28,6 +28,7 @@ from ingest.words import split_sentences
 _MOST_PASSAGES = 4
 _AS_GOOD_AS = 0.95
 _SENTENCES_ASKED_FOR = 2
+_SOURCE_MARK = " > "  # the line that names a passage's source, repeated by the model
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,8 @@ def _check_sentences(written: Written, weigh: Weigh) -> list[tuple[str, Finding]
     spans = split_sentences(text)
     if written.generation.finish != "stop" and len(spans) > 1:
         spans = spans[:-1]  # cut off in the middle
-    texts = list(dict.fromkeys(" ".join(text[start:end].split()) for start, end in spans))
+    whole = (" ".join(text[start:end].split()) for start, end in spans)
+    texts = [one for one in dict.fromkeys(whole) if one.endswith((".", "!", "?")) and _SOURCE_MARK not in one]
     return [(one, check_sentence(one, written.context, weigh=weigh)) for one in texts[:_SENTENCES_ASKED_FOR]]
 
 

@@ -1,14 +1,16 @@
 """Support: is a sentence said by the evidence? Checked in code, without asking a model.
 
 A sentence is compared with windows of one or two neighbouring sentences (or lines) of each Passage. The words count
-by how rare they are; every number must stand in the window, and a negation on one side only is a difference in
-meaning. The window that covers the sentence best becomes its Citation, by character offsets.
+by how rare they are and must largely stand in the same order; every number must stand in the window, and a negation on
+one side only is a difference in meaning. The window that covers the sentence best becomes its Citation, by character
+offsets.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from assistant.answer import Support
 from assistant.retrieve import Passage
@@ -18,6 +20,8 @@ Weigh = Callable[[str], float]  # how much a stem tells, larger for rarer
 
 SUPPORTED_AT = 0.85
 PARTLY_AT = 0.6
+IN_ORDER_AT = 0.6
+_NEAR = 4
 _LEAST_WORDS = 2
 
 
@@ -82,11 +86,33 @@ def _check_window(sentence: str, wanted: Sequence[str], window: Window, *, named
         return Finding("unsupported", window, coverage, f"the passage does not hold the number {missing[0]}")
     if _negated(sentence) != _negated(_closest(wanted, window.text)) and coverage >= PARTLY_AT:
         return Finding("partly", window, min(coverage, PARTLY_AT), "one of the two is negated")
-    if coverage >= SUPPORTED_AT:
+    return _grade(window, coverage, in_order=_share_in_order(wanted, window.text))
+
+
+def _grade(window: Window, coverage: float, *, in_order: float) -> Finding:
+    if coverage >= SUPPORTED_AT and in_order >= IN_ORDER_AT:
         return Finding("supported", window, coverage)
+    if coverage >= SUPPORTED_AT:
+        return Finding("partly", window, PARTLY_AT, "its words stand in the passage in another order")
     if coverage >= PARTLY_AT:
         return Finding("partly", window, coverage, "some of its words are not in the passage")
     return Finding("unsupported", window, coverage, "too few of its words are in the passage")
+
+
+def _share_in_order(wanted: Sequence[str], text: str) -> float:
+    """Return the share of neighbouring stems of a sentence that follow each other closely in a window too.
+
+    The same words can be put together to say something else ("the limit of one is two" out of a list).
+    """
+    said = stems(text)
+    places: dict[str, list[int]] = {}
+    for place, one in enumerate(said):
+        places.setdefault(one, []).append(place)
+    pairs = [(first, then) for first, then in pairwise(wanted) if first in places and then in places]
+    close = [
+        any(0 < there - here <= _NEAR for here in places[first] for there in places[then]) for first, then in pairs
+    ]
+    return sum(close) / len(close) if close else 0.0
 
 
 def _closest(wanted: Sequence[str], text: str) -> str:

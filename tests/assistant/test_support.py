@@ -44,6 +44,7 @@ def test_what_the_clause_says_is_supported(sentence: str) -> None:
         "Receipts must not be kept for six years.",
         "Employees receive a bonus every summer.",
         "Contractors must ask the auditor by phone.",
+        "The night dollars cost hotel rooms at most 120.",
         "2. 120",
         "",
         "?!",
