@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Collection = Annotated[str, typer.Option("--collection", "-c", help="Name of the collection.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 documents = typer.Typer(help="What was ingested: list, show, text, withdraw.", no_args_is_help=True)
-index = typer.Typer(help="Index generations: list, prune.", no_args_is_help=True)
+index = typer.Typer(help="Index generations: list, switch, prune.", no_args_is_help=True)
 jobs = typer.Typer(help="Queued work: list, show, cancel.", no_args_is_help=True)
 
 
@@ -220,6 +220,19 @@ def list_generations(as_json: AsJson = False) -> None:
         mark = "*" if row["live"] else " "
         size = f"{row['points']} chunks, {row['documents']} documents"
         print_line(f"{mark} {row['generation']}  {size}  {row['created_at']}")
+
+
+@index.command("switch")
+def switch(generation: str, as_json: AsJson = False) -> None:
+    """Let an older index generation of a collection answer again."""
+    from ingest.publish import switch_generation
+    from ui.installation import Installation
+
+    manifest = switch_generation(generation, Installation().ingest_tools(lambda _: None))
+    if as_json:
+        print_json({"generation": generation, "release_id": manifest.id})
+    else:
+        print_line(f"{generation} answers; release {manifest.id} is live")
 
 
 @index.command("prune")

@@ -85,6 +85,18 @@ def test_search_prints_passages(provenant: Command) -> None:
     assert {passage["clause"] for passage in value["passages"]} == {"A2"}
 
 
+def test_an_older_generation_is_switched_to_and_back(provenant: Command, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Parking costs 9 dollars a day.")
+    first = provenant.json("ingest", str(tmp_path), "--collection", "switched")
+    (tmp_path / "a.txt").write_text("Parking costs 12 dollars a day.")
+    second = provenant.json("ingest", str(tmp_path), "--collection", "switched")
+    for report, price in ((first, "9"), (second, "12")):
+        provenant("index", "switch", report["generation"])
+        found = provenant.json("search", "parking price", "--collection", "switched")["passages"]
+        assert found[0]["text"] == f"Parking costs {price} dollars a day."
+    provenant("index", "switch", "switched-none", code=2)
+
+
 def test_lists_and_releases_read_well(provenant: Command) -> None:
     assert "travel.md" in provenant("documents", "list", "--collection", "c").stdout
     assert "in force from the beginning" in provenant("documents", "show", "travel.md", "--collection", "c").stdout
