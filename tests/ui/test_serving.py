@@ -23,6 +23,11 @@ pytestmark = [pytest.mark.models, pytest.mark.slow]
 
 RUN = "from ui.cli import main; main()"
 TRAVEL = "# Travel\n\nHotel rooms cost at most 120 dollars a night. Receipts must be kept for six years.\n"
+WATCH_FOR_DRAFT = """() => {
+    window.sawDraft = false;
+    const look = () => { window.sawDraft ||= document.querySelector(".pv-draft") !== null; };
+    new MutationObserver(look).observe(document.body, { childList: true, subtree: true, characterData: true });
+}"""
 QUESTION = "How much do hotel rooms cost at most a night?"
 
 
@@ -149,10 +154,12 @@ def test_a_person_asks_sees_the_words_stream_and_the_marked_page(place: Home, ch
     place.run("ingest", str(charter), "--collection", "c")
     page = chromium.new_page(viewport={"width": 1280, "height": 800})
     page.goto(place.serve())
+    page.locator(".pv-welcome").wait_for(timeout=90_000)
+    page.evaluate(WATCH_FOR_DRAFT)
     page.locator("#pv-question textarea").fill("How often does the data governance steering committee meet?")
-    page.keyboard.press("Enter")
-    page.locator(".pv-draft").wait_for(timeout=90_000)
+    page.locator("#pv-question textarea").press("Enter")
     page.locator(".pv-answer").wait_for(timeout=90_000)
+    assert page.evaluate("window.sawDraft") is True
     assert "meet at least quarterly" in page.locator(".pv-answer").inner_text()
     page.locator(".pv-chip").first.click()
     picture = page.get_by_alt_text("Page 9 of", exact=False)
