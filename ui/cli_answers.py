@@ -1,4 +1,4 @@
-"""Commands that question the corpus: ask, search, evaluate, trace."""
+"""Commands that question the corpus: ask, search, trace."""
 
 from __future__ import annotations
 
@@ -17,14 +17,12 @@ As = Annotated[str, typer.Option("--as", help="Act as this user.")]
 AsOf = Annotated[str, typer.Option("--as-of", help="Answer as of a day, YYYY-MM-DD.")]
 Filters = Annotated[list[str] | None, typer.Option("--filter", help="field=value, field<value, field>=value.")]
 trace = typer.Typer(help="Decision traces: show, search, replay, export.", no_args_is_help=True)
-evaluate = typer.Typer(help="Measure on labelled questions: retrieval, answers, abstention.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands."""
     app.command("ask")(ask)
     app.command("search")(search)
-    app.add_typer(evaluate, name="evaluate")
     app.add_typer(trace, name="trace")
 
 
@@ -143,91 +141,6 @@ def search(
     for passage in passages:
         print_line(f"{passage['rank']:>2}. {_place(passage)}  ({passage['score']:.3f})")
         print_line(f"    {_shortened(passage['text'], 220)}")
-
-
-Data = Annotated[Path, typer.Option("--data", help="JSONL of questions with evidence.")]
-Split = Annotated[str, typer.Option("--split", help="Only questions of this split.")]
-
-
-@evaluate.command("retrieval")
-def evaluate_retrieval(data: Data, collection: Collection, split: Split = "", as_json: AsJson = False) -> None:
-    """Measure retrieval: right document at rank 1, recall@k, MRR."""
-    from assistant.evaluate import measure_retrieval, read_questions
-
-    questions = read_questions(data, split=split)
-    _print_metrics(measure_retrieval(questions, _searcher(collection)), as_json)
-
-
-@evaluate.command("answers")
-def evaluate_answers(
-    data: Data,
-    collection: Collection,
-    split: Split = "",
-    details: Annotated[Path | None, typer.Option(help="Write each question with its answer here, as JSONL.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Measure answers: right document and page, answer contained, F1, quotes at their place, refusals."""
-    from assistant.evaluate import measure_answers, read_questions
-
-    questions = read_questions(data, split=split)
-    ask_one = _answerer(collection)
-    given: list[dict[str, Any]] = []
-
-    def ask_and_keep(question: str) -> dict[str, Any]:
-        given.append(ask_one(question))
-        return given[-1]
-
-    metrics = measure_answers(questions, ask_and_keep, _reader())
-    if details is not None:
-        lines = [
-            json.dumps({"id": one.id, "kind": one.kind, "split": one.split, **answer}, ensure_ascii=False)
-            for one, answer in zip(questions, given, strict=True)
-        ]
-        details.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    _print_metrics(metrics, as_json)
-
-
-@evaluate.command("abstention")
-def evaluate_abstention(data: Data, collection: Collection, split: Split = "", as_json: AsJson = False) -> None:
-    """Measure refusals: on answerable and on unanswerable questions, and how well they are told apart."""
-    from assistant.evaluate import measure_abstention, read_questions
-
-    questions = read_questions(data, split=split)
-    _print_metrics(measure_abstention(questions, _answerer(collection)), as_json)
-
-
-def _searcher(collection: str) -> Any:
-    from ui.answering import search_anywhere
-    from ui.installation import Installation
-
-    installation = Installation()
-    return lambda query: search_anywhere(installation, {"query": query, "collection": collection, "top_k": 20})
-
-
-def _answerer(collection: str) -> Any:
-    from ui.answering import ask_anywhere
-    from ui.installation import Installation
-
-    installation = Installation()
-
-    def answer(question: str) -> dict[str, Any]:
-        return _follow(ask_anywhere(installation, {"question": question, "collection": collection}), quiet=True)
-
-    return answer
-
-
-def _reader() -> Any:
-    from ui.installation import Installation
-
-    return Installation().service.texts.span
-
-
-def _print_metrics(metrics: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print_json(metrics)
-        return
-    for name, value in metrics.items():
-        print_line(f"{name:<36} {value:.4f}" if isinstance(value, float) else f"{name:<36} {value}")
 
 
 @trace.command("show")
