@@ -1,0 +1,62 @@
+"""Disclosure: secrets are masked, contact data is shown, and the policy decides."""
+
+from __future__ import annotations
+
+import pytest
+
+from assistant.disclosure import DisclosurePolicy, disclose, find_disclosures
+
+
+def kinds(text: str) -> list[str]:
+    return [one.kind for one in find_disclosures(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("The key is AKIAIOSFODNN7EXAMPLE.", "secret"),
+        ("password: hunter2hunter2", "secret"),
+        ("api_key=9f8e7d6c5b4a", "secret"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nMIIB\n-----END RSA PRIVATE KEY-----", "secret"),
+        ("Card 4111 1111 1111 1111 is charged.", "card"),
+        ("SSN 123-45-6789", "national_id"),
+        ("Pay to DE89 3704 0044 0532 0130 00 today", "iban"),
+        ("Write to travel@agency.gov now", "email"),
+        ("Call (202) 555-0143 or wait", "phone"),
+        ("Call +44 20 7946 0958 or wait", "phone"),
+    ],
+)
+def test_each_class_is_found(text: str, kind: str) -> None:
+    assert kinds(text) == [kind]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The password is changed every 90 days.",
+        "Passwords must have 12 characters.",
+        "Card number 4111 1111 1111 1112",  # fails Luhn
+        "EAN 0095205603217 in stock",
+        "Section 12-34-5678 of the code",
+        "ISO 27001:2013 and NIST SP 800-53",
+        "DE00 3704 0044 0532 0130 00",  # fails modulo 97
+    ],
+)
+def test_plain_text_discloses_nothing(text: str) -> None:
+    assert kinds(text) == []
+
+
+def test_default_masks_secrets_and_shows_contacts() -> None:
+    text = "Write to a@b.org; the password: s3cretvalue opens it."
+    shown = disclose(text, DisclosurePolicy())
+    assert "a@b.org" in shown.text
+    assert "s3cretvalue" not in shown.text
+    assert len(shown.text) == len(text)
+    assert shown.masked == ("secret",)
+    assert shown.refused == ()
+
+
+def test_policy_can_refuse_and_allow() -> None:
+    shown = disclose("Write to a@b.org", DisclosurePolicy(email="refuse"))
+    assert shown.refused == ("email",)
+    assert disclose("SSN 123-45-6789", DisclosurePolicy(national_id="allow")).text == "SSN 123-45-6789"
