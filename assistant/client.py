@@ -43,12 +43,17 @@ class ServerClient:
 
     def search(self, body: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the passages of a search. Raises the error that the server names."""
+        passages: list[dict[str, Any]] = self.post("/api/search", body)["passages"]
+        return passages
+
+    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the JSON object that a route answers with. Raises the error that the server names."""
         with self._client() as client:
-            response = client.post("/api/search", json=body)
+            response = client.post(path, json=body)
         if response.status_code != 200:
             raise _to_error(response.json(), response.status_code)
-        passages: list[dict[str, Any]] = response.json()["passages"]
-        return passages
+        value: dict[str, Any] = response.json()
+        return value
 
     def _client(self) -> httpx.Client:
         headers = {"Authorization": f"Bearer {self.key}"}

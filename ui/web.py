@@ -18,6 +18,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
 from assistant.api import add_error_answers, make_router
+from assistant.clause_api import make_clause_router
 from assistant.service import AssistantService
 from assistant.traces import describe_trace
 from governance.settings import Settings
@@ -45,6 +46,7 @@ def make_application(service: AssistantService, settings: Settings, *, key: str 
     application.add_middleware(TrustedHostMiddleware, allowed_hosts=_host_names(settings))
     add_error_answers(application)
     application.include_router(make_router(service))
+    application.include_router(make_clause_router(service))
     _add_pages(application, service, registry)
     mount_page(application, ServiceDesk(service), path="/")
     return application
