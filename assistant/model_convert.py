@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from assistant.reader_convert import convert_reader
 from governance.errors import BadInput, ProvenantError
 from governance.model_catalogue import ModelKind, find_entry
 from governance.model_pull import Convert, LocalModel, pull_model, register_folder
@@ -36,7 +37,7 @@ PLAIN_TEMPLATE = (
 )
 """For a base model that states none: roles by name, one message to a line."""
 
-_NEEDED = {"llm": ("gguf", "bitsandbytes"), "embedder": ("onnx",)}
+_NEEDED = {"llm": ("gguf", "bitsandbytes"), "embedder": ("onnx",), "reader": ("onnx",)}
 
 
 def pull(name: str, models_root: Path, progress: Progress) -> Manifest:
@@ -61,7 +62,7 @@ def converter_for(kind: ModelKind) -> Convert:
             f"Converting a model of kind {kind} needs {', '.join(missing)}, not installed here; "
             "run `pip install 'provenant[models]'`, then pull again."
         )
-    return convert_llm if kind == "llm" else convert_embedder
+    return {"llm": convert_llm, "embedder": convert_embedder, "reader": convert_reader}[kind]
 
 
 def convert_llm(raw: Path, out: Path) -> dict[str, Setting]:

@@ -14,7 +14,9 @@ from typing import Literal
 from governance.digests import digest_value
 from governance.errors import NotFound
 
-ModelKind = Literal["llm", "embedder"]
+ModelKind = Literal["llm", "embedder", "reader"]
+READER_ADAPTER = "sha256:e7ee523307ccf2e5a93a7513cf0fc6c2bcb54b70da7df24995c45f5b4655bfec"
+"""The Digest of the adapter that the package ships; the reader is the embedder's base with it merged in."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class ModelEntry:
     size_bytes: int  # of the download
     needed_bytes: int  # on the disk while it is made
     default: bool = False
+    adapter: str = ""  # Digest of what the package ships and the conversion adds
 
     @property
     def source(self) -> str:
@@ -51,7 +54,7 @@ class ModelEntry:
     @property
     def made_from(self) -> str:
         """The Digest of the raw files, equal on every machine whatever it makes of them."""
-        return digest_value(dict(self.files))
+        return digest_value(dict(self.files) | ({"adapter": self.adapter} if self.adapter else {}))
 
 
 _SMOLLM2 = ModelEntry(
@@ -127,6 +130,19 @@ _MINILM = ModelEntry(
     default=True,
 )
 
+_READER = ModelEntry(
+    name="minilm-reader",
+    kind="reader",
+    revision="1",
+    licence="Apache-2.0",
+    wheels=_MINILM.wheels,
+    files=_MINILM.files,
+    size_bytes=_MINILM.size_bytes,
+    needed_bytes=_MINILM.needed_bytes,
+    default=True,
+    adapter=READER_ADAPTER,
+)
+
 _GEMMA3 = ModelEntry(
     name="gemma-3-270m",
     kind="llm",
@@ -166,7 +182,7 @@ _GEMMA3 = ModelEntry(
     needed_bytes=1_600_000_000,
 )
 
-CATALOGUE: tuple[ModelEntry, ...] = (_SMOLLM2, _MINILM, _GEMMA3)
+CATALOGUE: tuple[ModelEntry, ...] = (_SMOLLM2, _MINILM, _READER, _GEMMA3)
 
 
 def find_entry(name: str) -> ModelEntry:

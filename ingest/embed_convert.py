@@ -37,7 +37,7 @@ def convert_embedder(raw: Path, out: Path) -> dict[str, str | int | bool]:
     with quiet_libraries("root"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own deprecation and of every traced condition
         _export_encoder(raw, exact)
-        _quantize_encoder(exact, out / ONNX_FILE)
+        quantize_encoder(exact, out / ONNX_FILE)
     exact.unlink()
     for path in sorted(raw.iterdir()):
         if path.name != "terms":
@@ -117,7 +117,8 @@ def _last_hidden_state(encoder: torch.nn.Module) -> torch.nn.Module:
     return LastHiddenState()
 
 
-def _quantize_encoder(exact: Path, target: Path) -> None:
+def quantize_encoder(exact: Path, target: Path) -> None:
+    """Write an ONNX model with the constant matrices of its MatMul nodes in int8, one scale per column."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     quantize_dynamic(

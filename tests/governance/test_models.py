@@ -110,7 +110,7 @@ def left_in(models: Path) -> set[str]:
 
 
 def test_catalogue_has_one_default_of_each_kind_and_names_every_file_by_digest() -> None:
-    assert sorted(entry.kind for entry in CATALOGUE if entry.default) == ["embedder", "llm"]
+    assert sorted(entry.kind for entry in CATALOGUE if entry.default) == ["embedder", "llm", "reader"]
     assert len({entry.name for entry in CATALOGUE}) == len(CATALOGUE)
     for entry in CATALOGUE:
         assert {target for wheel in entry.wheels for target in wheel.members.values()} == set(entry.files)
@@ -120,7 +120,7 @@ def test_catalogue_has_one_default_of_each_kind_and_names_every_file_by_digest()
 
 
 def test_unknown_name_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(NotFound, match="smollm2-135m-instruct, all-minilm-l6-v2, gemma-3-270m"):
+    with pytest.raises(NotFound, match="smollm2-135m-instruct, all-minilm-l6-v2, minilm-reader, gemma-3-270m"):
         find_entry("gpt-5")
 
 
