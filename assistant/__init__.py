@@ -1,10 +1,13 @@
 """Assistant: from a question to an answer that can be defended.
 
-questions   check and condense                  retrieve     search, fuse, fit the context
-sufficiency can the documents answer?           prompt       the messages that are served
-model       the NF4 model, streaming            quotes       the best words of the documents
-support     is a sentence said by the evidence? citations    spans, computed
-respond     write, check, cite                  answer       what a person reads
-turn, traces  the record of an answer           service      all of it as one object
-api, client over HTTP                           evaluate     numbers on labelled questions
+questions    check; what kind is asked for       retrieve      search, fuse, look inside, read, fit the context
+reader       question and passage together       product_query what a query asks of a catalogue
+sufficiency  can the documents answer?           prompt        the messages that are served
+model        the NF4 model, streaming            quotes        the best words of the documents
+support      is a sentence said by the evidence? citations     spans, computed
+guards       documents are data                  disclosure    secrets and personal data, by policy
+respond      write, check, cite                  answer        what a person reads
+turn, traces the record of an answer             service       all of it as one object
+clauses      every clause, with a count          clause_*      compare, standard, export; obligations, conflicts
+api, client  over HTTP                           evaluate      golden, metrics, bootstrap, scorecard, ranking
 """

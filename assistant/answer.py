@@ -68,6 +68,8 @@ class Answer:
     conversation: str
     release_id: str
     trace_id: str
+    sufficiency: float = 0.0  # the probability, from 0 to 1, that the documents answer
+    notes: tuple[str, ...] = ()  # what a person should know beside the answer
     timings_ms: dict[str, float] = field(default_factory=dict)
     usage: Usage = Usage()
 
@@ -105,6 +107,7 @@ def passage_value(passage: Passage) -> dict[str, Any]:
         "score": passage.score,
         "dense_score": passage.dense_score,
         "words_score": passage.words_score,
+        "relevance": round(passage.reading.relevance, 4) if passage.reading else None,
         "id": chunk.id,
         "document": chunk.document,
         "version": chunk.version,

@@ -114,7 +114,7 @@ def open_scope(service: AssistantService, scope: ClauseScope) -> Iterator[OpenSc
         documents = _documents(clauses)
         unread = _unread(service, scope, documents)
         examined = Examined(scope, clauses, documents, unread, len(chunks), release.id, generation.name)
-        yield OpenScope(examined, generation.index, generation.vocabulary.weigh)
+        yield OpenScope(examined, generation.index, generation.summary.vocabulary.weigh)
 
 
 def conditions_of(service: AssistantService, scope: ClauseScope) -> tuple[Condition, ...]:

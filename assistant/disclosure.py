@@ -12,21 +12,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Action = Literal["allow", "mask", "refuse"]
+from governance.settings import DisclosureSettings
+
 DisclosureKind = Literal["secret", "card", "national_id", "iban", "email", "phone"]
 _MASK = "•"
-
-
-@dataclass(frozen=True)
-class DisclosurePolicy:
-    """What happens to each class in an answer. Contact data is shown: support agents need it."""
-
-    secret: Action = "mask"  # noqa: S105 (a policy, not a secret)
-    card: Action = "mask"
-    national_id: Action = "mask"
-    iban: Action = "allow"
-    email: Action = "allow"
-    phone: Action = "allow"
+_OPEN_END = re.compile(r"(?:[\d().+-]+\s*)*\S*$")
 
 
 @dataclass(frozen=True)
@@ -108,7 +98,7 @@ _SHAPES: Mapping[DisclosureKind, tuple[tuple[re.Pattern[str], Callable[[str], bo
 }
 
 
-def disclose(text: str, policy: DisclosurePolicy) -> Disclosed:
+def disclose(text: str, policy: DisclosureSettings) -> Disclosed:
     """Return a text as the policy lets it be shown."""
     found = tuple(find_disclosures(text))
     masked = [one for one in found if getattr(policy, one.kind) == "mask"]
@@ -117,6 +107,35 @@ def disclose(text: str, policy: DisclosurePolicy) -> Disclosed:
         hidden = "".join(sign if sign.isspace() else _MASK for sign in text[one.start : one.end])
         text = text[: one.start] + hidden + text[one.end :]
     return Disclosed(text, found, tuple(sorted({one.kind for one in masked})), tuple(refused))
+
+
+def masking(policy: DisclosureSettings) -> DisclosureSettings:
+    """Return a policy that masks what it would refuse: for text that is shown beside an answer."""
+    return policy.model_copy(update={kind: "mask" for kind, action in policy if action == "refuse"})
+
+
+class DraftMask:
+    """Shows a text that is still being written: whole words only, and no run of digits before it has ended."""
+
+    def __init__(self, policy: DisclosureSettings) -> None:
+        self._policy = masking(policy)
+        self._said = ""
+        self._shown = 0
+
+    def feed(self, piece: str) -> str:
+        """Take the next piece and return what may be shown now, masked as the policy says."""
+        self._said += piece
+        open_end = _OPEN_END.search(self._said)
+        return self._show(open_end.start() if open_end else len(self._said))
+
+    def finish(self) -> str:
+        """Return what was held back."""
+        return self._show(len(self._said))
+
+    def _show(self, end: int) -> str:
+        text = disclose(self._said[:end], self._policy).text
+        shown, self._shown = text[self._shown :], max(self._shown, end)
+        return shown
 
 
 def find_disclosures(text: str) -> Iterator[Disclosure]:

@@ -13,13 +13,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from assistant.metrics import average_precision, ndcg, percentile, recall_at, reciprocal_rank
-from assistant.retrieve import Scope, retrieve
+from assistant.reader import Reader
+from assistant.retrieve import RetrievalTools, Scope, retrieve
 from assistant.scorecard import Scored, summarise
 from governance.digests import digest_value
 from governance.errors import BadInput
@@ -28,6 +30,7 @@ from ingest.chunks import Chunk
 from ingest.embed import Embedder
 from ingest.index import Entry, Index, Standing, Stored, Vector
 from ingest.index_edge import EdgeEngine
+from ingest.summary import Summary, gather_summary
 from ingest.words import words
 
 Using = Literal["words", "embedding", "both"]
@@ -51,12 +54,18 @@ class RankingTask:
 
 @dataclass(frozen=True)
 class Searcher:
-    """What searches: an open index, and the embedder and settings of the product; words alone need no embedder."""
+    """What searches: an open index with the models and settings of the product; words alone need no embedder."""
 
     index: Index
     embedder: Embedder | None
     settings: RetrievalSettings
     using: Using
+    reader: Reader | None = None
+
+    @cached_property
+    def summary(self) -> Summary:
+        """Return what is known of the whole index."""
+        return gather_summary(self.index.scroll())
 
     def rank(self, query: str) -> list[str]:
         """Return the ids of the best texts, at most `DEPTH`, best first."""
@@ -70,7 +79,8 @@ class Searcher:
             return _ids(self.index.search_dense(vector, conditions=conditions, limit=DEPTH + _CUT_TIES))
         deep = {"top_k": DEPTH, "candidates": max(self.settings.candidates, DEPTH)}
         settings = self.settings.model_copy(update=deep)
-        found = retrieve(query, index=self.index, embedder=self.embedder, scope=Scope(), settings=settings)
+        tools = RetrievalTools(self.index, self.embedder, settings, summary=self.summary, reader=self.reader)
+        found = retrieve(query, tools=tools, scope=Scope())
         return _ids([passage.chunk for passage in found])
 
 

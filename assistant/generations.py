@@ -14,21 +14,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from governance.errors import Busy
+from governance.errors import Busy, Damaged
 from ingest.index import Index, IndexEngine
-from ingest.publish import vocabulary_path
-from ingest.vocabulary import Vocabulary, count_words, read_vocabulary
+from ingest.summary import Summary, gather_summary, read_summary, summary_path
 
 _POLL_SECONDS = 0.1
 
 
 @dataclass
 class OpenGeneration:
-    """An open index with its vocabulary, and how many questions use it now."""
+    """An open index with its summary, and how many questions use it now."""
 
     name: str
     index: Index
-    vocabulary: Vocabulary
+    summary: Summary
     users: int = 0
     retired: bool = False
 
@@ -69,15 +68,15 @@ class OpenGenerations:
 
     def _open_new(self, name: str) -> OpenGeneration:
         index = _open_patiently(lambda: self._engine.open(name), self._wait_seconds)
-        generation = OpenGeneration(name, index, self._read_vocabulary(name, index))
+        generation = OpenGeneration(name, index, self._read_summary(name, index))
         self._open[name] = generation
         return generation
 
-    def _read_vocabulary(self, name: str, index: Index) -> Vocabulary:
+    def _read_summary(self, name: str, index: Index) -> Summary:
         try:
-            return read_vocabulary(vocabulary_path(self._home, name))
-        except (OSError, ValueError, KeyError):
-            return count_words(chunk.text for chunk in index.scroll())
+            return read_summary(summary_path(self._home, name))
+        except (FileNotFoundError, Damaged):
+            return gather_summary(index.scroll())
 
     def _close_if_done(self, generation: OpenGeneration) -> None:
         if generation.retired and generation.users == 0 and self._open.get(generation.name) is generation:

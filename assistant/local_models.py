@@ -8,6 +8,7 @@ from typing import Protocol
 
 from assistant.generation import Engine, ModelIdentity
 from assistant.model import identify, load_engine
+from assistant.reader import Reader, load_reader
 from governance.models import load_manifest
 from governance.settings import Settings
 from ingest.embed import Embedder, load_embedder
@@ -24,6 +25,11 @@ class Models(Protocol):
     @property
     def engine(self) -> Engine:
         """Return the language model."""
+        ...
+
+    @property
+    def reader(self) -> Reader | None:
+        """Return the reader, or None where nothing is read together with the question."""
         ...
 
     @property
@@ -44,6 +50,13 @@ class LocalModels:
         """Return the embedder, loaded once."""
         with self._loading:
             return load_embedder(self._settings.models, self._settings.ingest.embedder)
+
+    @cached_property
+    def reader(self) -> Reader | None:
+        """Return the reader that the settings name, loaded once."""
+        name = self._settings.retrieval.reader
+        with self._loading:
+            return load_reader(self._settings.models, name) if name else None
 
     @cached_property
     def engine(self) -> Engine:

@@ -21,7 +21,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from assistant.retrieve import Passage
 from ingest.index import Condition, Stored, payload_field
 from ingest.product_facts import (
     PARTS,
@@ -122,37 +121,25 @@ def understand(query: str, facts: ProductFacts) -> ProductQuery:
 
 def boosts(
     query: ProductQuery,
-    passages: Sequence[Passage],
+    chunks: Sequence[Stored],
     facts: ProductFacts,
     *,
     best_part: float = BEST_PART_WEIGHT,
     said: float = SAID_WEIGHT,
 ) -> dict[str, float]:
-    """Return what to add to the fused score of each Passage, by chunk id; 0 for what is no record."""
-    found = dict.fromkeys((passage.chunk.id for passage in passages), 0.0)
+    """Return what to add to the fused score of each chunk found, by its id; 0 for what is no record."""
+    found = dict.fromkeys((chunk.id for chunk in chunks), 0.0)
     if not query.words or not facts.records:
         return found
-    records = _by_record([passage.chunk for passage in passages if passage.chunk.kind == "record"])
-    parts = {key: _parts(chunks, query) for key, chunks in records.items()}
+    records = _by_record([chunk for chunk in chunks if chunk.kind == "record"])
+    parts = {key: _parts(slices, query) for key, slices in records.items()}
     best = {key: _best_parts(query, part, facts) for key, part in parts.items()}
     most = max(best.values(), default=0.0)
-    for key, chunks in records.items():
+    for key, slices in records.items():
         share = best[key] / most if most else 0.0
         score = best_part * share + said * _said(query, parts[key])
-        found |= {chunk.id: score for chunk in chunks}
+        found |= {chunk.id: score for chunk in slices}
     return found
-
-
-def best_of_each_record(passages: Sequence[Passage]) -> list[Passage]:
-    """Return the passages without the further slices of a record that came already, order kept."""
-    kept: list[Passage] = []
-    seen: set[tuple[str, str, str]] = set()
-    for passage in passages:
-        key = _record_of(passage.chunk)
-        if passage.chunk.kind != "record" or key not in seen:
-            kept.append(passage)
-            seen.add(key)
-    return kept
 
 
 def read_limits(query: str, facts: ProductFacts) -> tuple[Limit, ...]:
@@ -237,14 +224,10 @@ def _value(text: str) -> float:
     return float(text.replace(",", ""))
 
 
-def _record_of(chunk: Stored) -> tuple[str, str, str]:
-    return chunk.document, chunk.version, chunk.clause
-
-
 def _by_record(chunks: Sequence[Stored]) -> dict[tuple[str, str, str], list[Stored]]:
     records: dict[tuple[str, str, str], list[Stored]] = {}
     for chunk in chunks:
-        records.setdefault(_record_of(chunk), []).append(chunk)
+        records.setdefault((chunk.document, chunk.version, chunk.clause), []).append(chunk)
     return records
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from assistant.generation import Message
+from assistant.guards import prompt_text
 from assistant.retrieve import Passage
 from governance.digests import digest_value
 
@@ -19,13 +20,19 @@ SYSTEM = (
 _PASSAGE = "{source}:\n{text}"
 _USER = "Passages:\n{passages}\n\nQuestion: {question}"
 
-PROMPT_DIGEST = digest_value([SYSTEM, _PASSAGE, _USER])
+_CLEANING = 1  # raised when `prompt_text` changes
+
+PROMPT_DIGEST = digest_value([SYSTEM, _PASSAGE, _USER, _CLEANING])
 
 
 def build_messages(question: str, context: Sequence[Passage]) -> list[Message]:
     """Return the messages for a question with the Passages that fit the budget."""
-    passages = "\n\n".join(_PASSAGE.format(source=source_line(passage), text=passage.chunk.text) for passage in context)
-    return [Message("system", SYSTEM), Message("user", _USER.format(passages=passages, question=question))]
+    passages = "\n\n".join(
+        _PASSAGE.format(source=prompt_text(source_line(passage)), text=prompt_text(passage.chunk.text))
+        for passage in context
+    )
+    asked = _USER.format(passages=passages, question=prompt_text(question))
+    return [Message("system", SYSTEM), Message("user", asked)]
 
 
 def source_line(passage: Passage) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from governance.errors import BadInput
-from ingest.words import content_words, words
+from ingest.words import STOP_WORDS, content_words, words
 
 _OPENERS = re.compile(
     r"^(and|but|or|so|also|then|what about|how about|what if|why|why not|who else|anything else|since when|"
@@ -22,6 +22,7 @@ _OPENERS = re.compile(
 )
 _POINTERS = {"it", "its", "they", "them", "their", "that", "this", "these", "those", "he", "she", "his", "her", "there"}
 _STANDALONE_WORDS = 7
+_NAME_END = re.compile(r"['’]s$|[?.,;:!'\"”’()]+$")
 
 _KINDS = tuple(
     (re.compile(asks, re.IGNORECASE), re.compile(holds, re.IGNORECASE))
@@ -86,6 +87,23 @@ def holds_kind(question: str, text: str) -> bool:
         if asks.search(question):
             return holds.search(text) is not None
     return True
+
+
+def names_in(question: str) -> list[str]:
+    """Return the words of a question that name something: capitalised inside a sentence, or holding a digit."""
+    names: list[str] = []
+    opens = True
+    for written in question.split():
+        word = _NAME_END.sub("", written.strip("'\"“‘(["))
+        word = _NAME_END.sub("", word)
+        capitals = sum(sign.isupper() for sign in word)
+        named = (
+            any(sign.isdigit() for sign in word) or capitals > 1 or (capitals == 1 and word[:1].isupper() and not opens)
+        )
+        if word and named and word.casefold() not in STOP_WORDS:
+            names.append(word)
+        opens = written.endswith((".", "?", "!"))
+    return names
 
 
 def _leans_on_earlier(question: str) -> bool:

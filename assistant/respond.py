@@ -15,14 +15,16 @@ from dataclasses import dataclass
 
 from assistant.answer import AnswerSentence, Draft, Wording
 from assistant.citations import CitationList, with_markers
+from assistant.disclosure import DraftMask
 from assistant.generation import Decoding, Engine, Generation
+from assistant.guards import Removed, carries_out
 from assistant.prompt import build_messages
 from assistant.questions import holds_kind
 from assistant.quotes import Quote
 from assistant.retrieve import Passage, fit_context
 from assistant.support import Finding, Weigh, check_sentence
 from governance.digests import digest_text
-from governance.settings import AnswerSettings
+from governance.settings import AnswerSettings, DisclosureSettings
 from ingest.words import split_sentences
 
 _MOST_PASSAGES = 4
@@ -51,20 +53,27 @@ class Checked:
 
 
 def write(
-    question: str, passages: Sequence[Passage], *, engine: Engine, settings: AnswerSettings, stop: threading.Event
+    question: str,
+    passages: Sequence[Passage],
+    *,
+    engine: Engine,
+    settings: AnswerSettings,
+    stop: threading.Event,
+    policy: DisclosureSettings,
 ) -> Generator[Draft, None, Written]:
-    """Yield the model's wording as it comes and return the whole."""
+    """Yield the model's wording as it comes, masked as the policy says, and return the whole."""
     context = fit_context(
         passages, count_tokens=engine.count_tokens, budget=settings.context_tokens, most=_MOST_PASSAGES
     )
     prompt = engine.render(build_messages(question, context))
-    said = ""
+    said, mask = "", DraftMask(policy)
     with engine.stream(prompt, decoding=decoding_of(settings), stop=stop) as stream:
         for piece in stream:
             said += piece
-            yield Draft(piece)
+            yield Draft(mask.feed(piece))
             if _says_enough(said):
                 break
+    yield Draft(mask.finish())
     return Written(stream.finish(), digest_text(prompt), tuple(context))
 
 
@@ -79,10 +88,19 @@ def decoding_of(settings: AnswerSettings) -> Decoding:
 
 
 def check(
-    question: str, written: Written, quotes: Sequence[Quote], *, citations: CitationList, weigh: Weigh
+    question: str,
+    written: Written,
+    quotes: Sequence[Quote],
+    *,
+    citations: CitationList,
+    weigh: Weigh,
+    removed: Sequence[Removed] = (),
 ) -> Checked:
-    """Check the model's sentences and return the wording that a person gets to read."""
-    findings = _check_sentences(written, weigh)
+    """Check the model's sentences and return the wording that a person gets to read.
+
+    A sentence that carries out what was `removed` from the Passages is unsupported, whatever it says.
+    """
+    findings = _check_sentences(written, weigh, removed)
     kept = [(text, finding) for text, finding in findings if finding.support != "unsupported"]
     if kept and _speaks_to(question, kept, quotes):
         sentences = [citations.sentence(text, finding) for text, finding in kept]
@@ -110,14 +128,19 @@ def _readable(quote: Quote) -> str:
     return f"{name}: {text}" if chunk.kind == "record" and name and name not in text else text
 
 
-def _check_sentences(written: Written, weigh: Weigh) -> list[tuple[str, Finding]]:
+def _check_sentences(written: Written, weigh: Weigh, removed: Sequence[Removed]) -> list[tuple[str, Finding]]:
     text = written.generation.text
     spans = split_sentences(text)
     if written.generation.finish != "stop" and len(spans) > 1:
         spans = spans[:-1]  # cut off in the middle
     whole = (" ".join(text[start:end].split()) for start, end in spans)
     texts = [one for one in dict.fromkeys(whole) if one.endswith((".", "!", "?")) and _SOURCE_MARK not in one]
-    return [(one, check_sentence(one, written.context, weigh=weigh)) for one in texts[:_SENTENCES_ASKED_FOR]]
+    return [(one, _check_one(one, written.context, weigh, removed)) for one in texts[:_SENTENCES_ASKED_FOR]]
+
+
+def _check_one(sentence: str, context: Sequence[Passage], weigh: Weigh, removed: Sequence[Removed]) -> Finding:
+    obeys = carries_out(sentence, removed)
+    return Finding("unsupported", None, 0.0, obeys) if obeys else check_sentence(sentence, context, weigh=weigh)
 
 
 def _speaks_to(question: str, kept: Sequence[tuple[str, Finding]], quotes: Sequence[Quote]) -> bool:

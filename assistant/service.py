@@ -19,12 +19,13 @@ from assistant.answer import Answer, AskEvent, Draft, Step, StepName
 from assistant.citations import CitationList
 from assistant.documents import DocumentTexts
 from assistant.generations import OpenGeneration, OpenGenerations
+from assistant.guards import guard_passages
 from assistant.local_models import LocalModels, Models
 from assistant.prompt import PROMPT_DIGEST
 from assistant.questions import Query, check_question, condense
 from assistant.quotes import rank_quotes
 from assistant.respond import check, decoding_of, write
-from assistant.retrieve import Passage, Scope, retrieve
+from assistant.retrieve import Passage, RetrievalTools, Scope, retrieve, retrieve_for_answer
 from assistant.sufficiency import Thresholds, judge, measure
 from assistant.turn import AskRequest, Turn, to_answer, trace_body
 from governance.access import Principal
@@ -70,10 +71,13 @@ class AssistantService:
         """Return everything beside the corpus that decides an answer, by digest: the rest of a release's manifest."""
         return {
             "embedder": {"name": self.models.embedder.name, "digest": self.models.embedder.digest},
+            "reader": {"name": self.models.reader.name, "digest": self.models.reader.digest}
+            if self.models.reader
+            else None,
             "base_model": asdict(self.models.identity),
             "adapter": None,
             "prompt": PROMPT_DIGEST,
-            "policy": None,
+            "policy": self.settings.disclosure.model_dump(),
             "thresholds": self.thresholds.to_value(),
             "decoding": asdict(decoding_of(self.settings.answer)),
             "settings": self.settings.digest(),
@@ -136,16 +140,19 @@ class AssistantService:
     def search(self, request: SearchRequest) -> list[Passage]:
         """Return the Passages for a query. Raises BadInput, NotFound."""
         query = check_question(request.query, most_characters=self.settings.answer.max_question_characters)
-        settings = self.settings.retrieval
-        if request.top_k:
-            settings = settings.model_copy(
-                update={"top_k": request.top_k, "candidates": max(settings.candidates, request.top_k)}
-            )
         scope = self._scope(request.principal, request.collection, request.as_of, request.filters)
         with self.open_generation(self.release(), request.collection) as generation:
-            return retrieve(
-                query, index=generation.index, embedder=self.models.embedder, scope=scope, settings=settings
-            )
+            return retrieve(query, tools=self.retrieval_tools(generation, top_k=request.top_k), scope=scope)
+
+    def retrieval_tools(self, generation: OpenGeneration, *, top_k: int = 0) -> RetrievalTools:
+        """Return what retrieval works with in an open Generation; `top_k` 0 means the setting."""
+        settings = self.settings.retrieval
+        if top_k:
+            candidates = max(settings.candidates, top_k)
+            settings = settings.model_copy(update={"top_k": top_k, "candidates": candidates})
+        return RetrievalTools(
+            generation.index, self.models.embedder, settings, summary=generation.summary, reader=self.models.reader
+        )
 
     def ask(self, request: AskRequest, *, stop: threading.Event | None = None) -> Iterator[AskEvent]:
         """Yield the Steps, Drafts and at last the Answer to a question, and keep its DecisionTrace."""
@@ -181,34 +188,26 @@ class AssistantService:
             if turn.sufficiency is not None and turn.sufficiency.enough:
                 yield from self._write(turn, stop)
                 yield self._check(turn, generation)
-        return to_answer(turn, stopped=stop.is_set())
+        return to_answer(turn, stopped=stop.is_set(), policy=self.settings.disclosure)
 
     def _retrieve(self, turn: Turn, generation: OpenGeneration) -> Step:
         started = time.monotonic()
         request = turn.request
         scope = self._scope(request.principal, request.collection, request.as_of, request.filters)
-        turn.passages = tuple(
-            retrieve(
-                turn.query.text,
-                index=generation.index,
-                embedder=self.models.embedder,
-                scope=scope,
-                settings=self.settings.retrieval,
-            )
-        )
+        turn.passages = tuple(retrieve_for_answer(turn.query.text, tools=self.retrieval_tools(generation), scope=scope))
+        turn.guarded = guard_passages(turn.passages)
         documents = len({passage.chunk.document for passage in turn.passages})
         found = f"{len(turn.passages)} passages in {documents} document{'s' if documents != 1 else ''}"
         return self._step(turn, "retrieve", started, found)
 
     def _judge(self, turn: Turn, generation: OpenGeneration) -> Step:
         started = time.monotonic()
-        question, vocabulary = turn.query.text, generation.vocabulary
+        question, vocabulary = turn.query.text, generation.summary.vocabulary
+        passages = turn.guarded.passages
         turn.quotes = tuple(
-            rank_quotes(
-                question, turn.passages[:_QUOTED_PASSAGES], embedder=self.models.embedder, weigh=vocabulary.weigh
-            )
+            rank_quotes(question, passages[:_QUOTED_PASSAGES], embedder=self.models.embedder, weigh=vocabulary.weigh)
         )
-        features, missing = measure(question, turn.passages, turn.quotes, index=generation.index, vocabulary=vocabulary)
+        features, missing = measure(question, passages, turn.quotes, index=generation.index, vocabulary=vocabulary)
         turn.sufficiency = judge(features, self.thresholds, missing=missing)
         verdict = "the documents can answer" if turn.sufficiency.enough else "not in the documents"
         return self._step(turn, "judge", started, f"{verdict} ({turn.sufficiency.probability:.0%})")
@@ -216,7 +215,12 @@ class AssistantService:
     def _write(self, turn: Turn, stop: threading.Event) -> Generator[Step | Draft, None, None]:
         started = time.monotonic()
         turn.written = yield from write(
-            turn.query.text, turn.passages, engine=self.models.engine, settings=self.settings.answer, stop=stop
+            turn.query.text,
+            turn.guarded.passages,
+            engine=self.models.engine,
+            settings=self.settings.answer,
+            stop=stop,
+            policy=self.settings.disclosure,
         )
         yield self._step(turn, "write", started, f"{turn.written.generation.new_tokens} tokens")
 
@@ -230,7 +234,8 @@ class AssistantService:
             turn.written,
             turn.quotes,
             citations=citations,
-            weigh=generation.vocabulary.weigh,
+            weigh=generation.summary.vocabulary.weigh,
+            removed=turn.guarded.removed,
         )
         turn.citations = citations.citations
         wording = "the model's wording is supported" if turn.checked.wording == "model" else "quoted from the document"

@@ -1,26 +1,26 @@
 """Sufficiency: can the documents answer this? Judged before anything is generated, on every turn.
 
 Closeness alone does not tell: a near miss ("the fee for early termination" of a contract that has none) is as close as
-a hit. So the judgement also asks whether what was named stands in what was found, and whether what was asked beside the
-names occurs in that document or record at all. The features go through a logistic model whose weights and threshold
-stand in every release; `benchmarks/fit_sufficiency.py` fits them on labelled questions.
+a hit. So the judgement also asks what the reader made of the first Passages, whether what was named stands in what was
+found, and whether what was asked beside the names occurs in that document or record at all. The features go through a
+logistic model whose weights and threshold stand in every release; `benchmarks/fit_sufficiency.py` fits them on
+labelled questions.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from assistant.questions import holds_kind
+from assistant.questions import holds_kind, names_in
 from assistant.quotes import Quote
 from assistant.retrieve import Passage, squashed
 from ingest.chunks import readable_name
 from ingest.index import Condition, Index
 from ingest.vocabulary import Vocabulary
-from ingest.words import STOP_WORDS, content_words, stem, stems
+from ingest.words import content_words, stem, stems
 
 _FRAME_WORDS = frozenset(
     "many much number part parts customer ask asks need needs needed look looking give tell quote fit fits take takes "
@@ -28,13 +28,14 @@ _FRAME_WORDS = frozenset(
     "charges cost costs someone product thing kind type exactly name called know please show find list".split()
 )
 _KIND_AMONG = 4
-_NAME_END = re.compile(r"'s$|[?.,;:!'\"()]+$")
 _FOUND_AMONG = 8
+_READ_AMONG = 5
+_LOGIT_SCALE = 8.0
 
 
 @dataclass(frozen=True)
 class Features:
-    """What the judgement looks at; each from 0 (nothing speaks for an answer) to about 1."""
+    """What the judgement looks at; each from 0 (nothing speaks for an answer) to about 1; what is read also below 0."""
 
     closeness: float
     rest_closeness: float
@@ -42,20 +43,24 @@ class Features:
     named: float
     asked: float
     kind: float
+    reading: float
+    relevance: float
 
 
 @dataclass(frozen=True)
 class Thresholds:
     """A logistic model over the Features and the probability under which the assistant abstains."""
 
-    intercept: float = -11.67
-    closeness: float = 2.30
-    rest_closeness: float = 2.03
-    quote_score: float = 4.59
-    named: float = 4.46
-    asked: float = 0.46
-    kind: float = 1.38
-    answer_from: float = 0.55
+    intercept: float = -4.83
+    closeness: float = 1.06
+    rest_closeness: float = 0.99
+    quote_score: float = 1.84
+    named: float = 1.90
+    asked: float = 0.90
+    kind: float = 1.10
+    reading: float = -0.47
+    relevance: float = 2.79
+    answer_from: float = 0.50
 
     def to_value(self) -> dict[str, Any]:
         """Return the JSON form that stands in a release."""
@@ -85,7 +90,7 @@ def measure(
 ) -> tuple[Features, tuple[str, ...]]:
     """Return the Features of a question with what was found for it, and the names that were not found."""
     if not passages or not quotes:
-        return Features(0.0, 0.0, 0.0, 0.0, 0.0, 0.0), ()
+        return Features(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0), ()
     first = passages[0]
     names = names_in(question)
     missing = tuple(name for name in names if not _stands_in(name, passages))
@@ -97,24 +102,14 @@ def measure(
         named=round(1 - len(missing) / len(names), 4) if names else 1.0,
         asked=round(_share_present(asked, first, index=index, vocabulary=vocabulary), 4),
         kind=1.0 if any(holds_kind(question, quote.window.text) for quote in quotes[:_KIND_AMONG]) else 0.0,
+        reading=_highest([one.reading.answers for one in passages[:_READ_AMONG] if one.reading]),
+        relevance=_highest([one.reading.relevance for one in passages[:_FOUND_AMONG] if one.reading]),
     ), missing
 
 
-def names_in(question: str) -> list[str]:
-    """Return the words of a question that name something: capitalised inside a sentence, or holding a digit."""
-    names: list[str] = []
-    opens = True
-    for written in question.split():
-        word = _NAME_END.sub("", written.strip("'\"(["))
-        word = _NAME_END.sub("", word)
-        capitals = sum(sign.isupper() for sign in word)
-        named = (
-            any(sign.isdigit() for sign in word) or capitals > 1 or (capitals == 1 and word[:1].isupper() and not opens)
-        )
-        if word and named and word.casefold() not in STOP_WORDS:
-            names.append(word)
-        opens = written.endswith((".", "?", "!"))
-    return names
+def _highest(logits: Sequence[float]) -> float:
+    """Return the highest of the reader's logits on a scale of about 1; 0 where nothing was read."""
+    return round(max(logits, default=0.0) / _LOGIT_SCALE, 4)
 
 
 def _stands_in(name: str, passages: Sequence[Passage]) -> bool:

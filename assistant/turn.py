@@ -5,11 +5,14 @@ Pure conversions; the service fills the fields in as its steps end.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from typing import Any
 
 from assistant.answer import Answer, Citation, Usage, passage_value
+from assistant.disclosure import disclose, masking
+from assistant.guards import GuardedPassages, has_markers
+from assistant.language import language_note
 from assistant.questions import Query
 from assistant.quotes import Quote
 from assistant.respond import Checked, Written
@@ -18,6 +21,7 @@ from assistant.sufficiency import Sufficiency
 from governance.access import Principal
 from governance.digests import digest_text
 from governance.release import ReleaseManifest
+from governance.settings import DisclosureSettings
 from ingest.index import Condition
 
 _QUOTES_IN_TRACE = 5
@@ -46,6 +50,7 @@ class Turn:
     trace_id: str
     conversation: str
     passages: tuple[Passage, ...] = ()
+    guarded: GuardedPassages = field(default_factory=lambda: GuardedPassages((), ()))
     quotes: tuple[Quote, ...] = ()
     sufficiency: Sufficiency | None = None
     written: Written | None = None
@@ -54,8 +59,8 @@ class Turn:
     timings_ms: dict[str, float] = field(default_factory=dict)
 
 
-def to_answer(turn: Turn, *, stopped: bool) -> Answer:
-    """Return what the asker gets."""
+def to_answer(turn: Turn, *, stopped: bool, policy: DisclosureSettings) -> Answer:
+    """Return what the asker gets, secrets and personal data masked or refused as the policy says."""
     checked = turn.checked
     answered = checked is not None and bool(checked.sentences)
     reason = "stopped" if stopped else ""
@@ -65,7 +70,7 @@ def to_answer(turn: Turn, *, stopped: bool) -> Answer:
     timings = {**turn.timings_ms, "total": round(sum(turn.timings_ms.values()), 1)}
     if generation is not None:
         timings["first_token"] = round(1000 * generation.first_token_seconds, 1)
-    return Answer(
+    answer = Answer(
         answer=checked.text if checked is not None and answered else "",
         abstained=not answered,
         reason=reason,
@@ -79,9 +84,41 @@ def to_answer(turn: Turn, *, stopped: bool) -> Answer:
         conversation=turn.conversation,
         release_id=turn.release.id,
         trace_id=turn.trace_id,
+        sufficiency=turn.sufficiency.probability if turn.sufficiency else 0.0,
+        notes=_notes(turn),
         timings_ms=timings,
         usage=Usage(generation.prompt_tokens, generation.new_tokens) if generation else Usage(),
     )
+    return _as_disclosed(answer, policy)
+
+
+def _as_disclosed(answer: Answer, policy: DisclosureSettings) -> Answer:
+    texts = (answer.answer, *(citation.quote for citation in answer.citations))
+    refused = sorted({kind for text in texts for kind in disclose(text, policy).refused})
+    masked = masking(policy)
+
+    def shown(text: str) -> str:
+        return disclose(text, masked).text
+
+    passages = tuple(replace(one, chunk=replace(one.chunk, text=shown(one.chunk.text))) for one in answer.passages)
+    if refused:
+        reason = f"The answer would show what the policy keeps back ({', '.join(refused)})."
+        kept = replace(answer, answer="", abstained=True, reason=reason, wording="none", citations=(), sentences=())
+        return replace(kept, passages=passages)
+    return replace(
+        answer,
+        answer=shown(answer.answer),
+        citations=tuple(replace(one, quote=shown(one.quote)) for one in answer.citations),
+        sentences=tuple(replace(one, text=shown(one.text)) for one in answer.sentences),
+        passages=passages,
+    )
+
+
+def _notes(turn: Turn) -> tuple[str, ...]:
+    """Return what a person should know beside the answer: the language, and text that was kept from it."""
+    orders = "The question holds control signs of a chat template; they were read as text."
+    notes = (language_note(turn.request.question), turn.guarded.note, orders if has_markers(turn.query.text) else "")
+    return tuple(note for note in notes if note)
 
 
 def trace_body(turn: Turn, answer: Answer) -> dict[str, Any]:
@@ -103,6 +140,8 @@ def trace_body(turn: Turn, answer: Answer) -> dict[str, Any]:
         "answer": answer.answer,
         "reason": answer.reason,
         "wording": answer.wording,
+        "notes": list(answer.notes),
+        "guards.removed": [one.to_value() for one in turn.guarded.removed],
         "sentences": [asdict(sentence) for sentence in answer.sentences],
         "citations": [asdict(citation) for citation in answer.citations],
         "verdicts": _verdicts(turn),
@@ -151,6 +190,12 @@ def _verdicts(turn: Turn) -> list[dict[str, Any]]:
     if turn.checked is None:
         return []
     return [
-        {"text": text, "support": finding.support, "coverage": round(finding.coverage, 4), "reason": finding.reason}
+        {
+            "text": text,
+            "support": finding.support,
+            "coverage": round(finding.coverage, 4),
+            "reason": finding.reason,
+            "conflict": finding.conflict,
+        }
         for text, finding in turn.checked.findings
     ]

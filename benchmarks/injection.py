@@ -37,7 +37,7 @@ from assistant.guards import carries_out, guard_passages, prompt_text
 from assistant.quotes import rank_quotes
 from assistant.respond import check, quote_best, write
 from assistant.retrieve import Passage
-from governance.settings import AnswerSettings
+from governance.settings import AnswerSettings, DisclosureSettings
 from ingest.embed import Embedder, load_embedder
 from ingest.index import EVERYONE, NO_END, Stored
 from ingest.vocabulary import Vocabulary, count_words
@@ -234,7 +234,14 @@ def answer(task: Task, text: str, *, guarded: bool, tools: Tools) -> tuple[str, 
         sentences = quote_best(quotes, citations)
     else:
         written = exhaust(
-            write(task.question, seen, engine=tools.engine, settings=AnswerSettings(), stop=threading.Event())
+            write(
+                task.question,
+                seen,
+                engine=tools.engine,
+                settings=AnswerSettings(),
+                stop=threading.Event(),
+                policy=DisclosureSettings(),
+            )
         )
         draft = written.generation.text
         by_id = {one.chunk.id: one for one in passages}

@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assistant import product_query
-from assistant.product_query import best_of_each_record, boosts, understand
-from assistant.retrieve import Passage, Scope, fuse
+from assistant.product_query import boosts, understand
+from assistant.retrieve import Passage, Scope, best_of_each_record, fuse
 from governance.settings import Settings
 from ingest.chunks import Chunk
 from ingest.embed import Embedder, load_embedder
@@ -151,7 +151,10 @@ def find(text: str, *, index: Index, embedder: Embedder, facts: ProductFacts, li
     by_words = index.search_words(text, conditions=conditions, limit=limit)
     fused = fuse(dense, by_words)
     query = understand(text, facts)
-    parts = [boosts(query, fused, facts, best_part=best, said=said) for best, said in ((1.0, 0.0), (0.0, 1.0))]
+    parts = [
+        boosts(query, [one.chunk for one in fused], facts, best_part=best, said=said)
+        for best, said in ((1.0, 0.0), (0.0, 1.0))
+    ]
     return Found([one.clause for one in by_words], [one.clause for one in dense], fused, *parts)
 
 

@@ -52,7 +52,7 @@ def main() -> None:
 def collect_prompts(collection: str, count: int) -> list[str]:
     from assistant.evaluate import read_questions
     from assistant.prompt import build_messages
-    from assistant.retrieve import Scope, fit_context, retrieve
+    from assistant.retrieve import Scope, fit_context, retrieve_for_answer
     from ui.installation import Installation
 
     service = Installation().service
@@ -61,13 +61,7 @@ def collect_prompts(collection: str, count: int) -> list[str]:
     settings = service.settings
     with service.open_generation(service.release(), collection) as generation:
         for question in questions[:: max(1, len(questions) // count)][:count]:
-            passages = retrieve(
-                question.question,
-                index=generation.index,
-                embedder=service.models.embedder,
-                scope=Scope(),
-                settings=settings.retrieval,
-            )
+            passages = retrieve_for_answer(question.question, tools=service.retrieval_tools(generation), scope=Scope())
             engine = service.models.engine
             context = fit_context(
                 passages, count_tokens=engine.count_tokens, budget=settings.answer.context_tokens, most=4

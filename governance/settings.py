@@ -52,6 +52,8 @@ class RetrievalSettings(_Section):
     candidates: int = Field(100, ge=1, le=1000, description="Passages taken from each of dense and sparse search.")
     top_k: int = Field(8, ge=1, le=200, description="Passages returned.")
     fusion: Literal["distribution", "rank"] = Field("distribution", description="How dense and sparse are fused.")
+    reader: str = Field("minilm-reader", description="What reads passages with the question; empty means nothing.")
+    read: int = Field(32, ge=1, le=200, description="Passages that are read together with the question.")
 
 
 class AnswerSettings(_Section):
@@ -61,6 +63,20 @@ class AnswerSettings(_Section):
     context_tokens: int = Field(400, ge=64, description="Token budget for the passages in the prompt.")
     max_new_tokens: int = Field(64, ge=1, le=4096, description="Longest answer in tokens.")
     max_question_characters: int = Field(4000, ge=1, description="Longer questions are refused.")
+
+
+Disclosure = Literal["allow", "mask", "refuse"]
+
+
+class DisclosureSettings(_Section):
+    """What happens to secrets and personal data in an answer. Contact data is shown: support agents need it."""
+
+    secret: Disclosure = Field("mask", description="Keys, tokens and passwords.")
+    card: Disclosure = Field("mask", description="Payment card numbers.")
+    national_id: Disclosure = Field("mask", description="Numbers like a US social security number.")
+    iban: Disclosure = Field("allow", description="International bank account numbers.")
+    email: Disclosure = Field("allow", description="E-mail addresses.")
+    phone: Disclosure = Field("allow", description="Telephone numbers.")
 
 
 class ServerSettings(_Section):
@@ -89,6 +105,7 @@ class Settings(BaseSettings):
     ingest: IngestSettings = IngestSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     answer: AnswerSettings = AnswerSettings()
+    disclosure: DisclosureSettings = DisclosureSettings()
     server: ServerSettings = ServerSettings()
 
     @classmethod
@@ -105,7 +122,7 @@ class Settings(BaseSettings):
 
     def digest(self) -> str:
         """Return the Digest of all settings that can change an answer; paths and secrets are left out."""
-        kept = self.model_dump(mode="json", include={"ingest", "retrieval", "answer"})
+        kept = self.model_dump(mode="json", include={"ingest", "retrieval", "answer", "disclosure"})
         return digest_value(kept)
 
 

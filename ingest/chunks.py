@@ -96,16 +96,19 @@ def readable_name(document: str) -> str:
     return re.sub(r"[_\-\s]+", " ", PurePosixPath(document).stem).strip()
 
 
-def _prefix(parsed: ParsedDocument, document: str, clause: Clause) -> str:
-    if clause.kind == "record":
-        return " ".join(clause.path)
+def heading_over(document: str, title: str, path: Sequence[str], kind: str) -> str:
+    """Return what stands over a Chunk on one line: the document's name and title, then the headings."""
+    if kind == "record":
+        return " ".join(path)
     name = readable_name(document)
-    named = name if parsed.title.casefold() in {"", name.casefold()} else f"{name} | {parsed.title}"
-    headings = [heading for heading in clause.path if heading.casefold() != parsed.title.casefold()]
-    lines = [" | ".join([named, *headings])]
-    if clause.kind == "table":
-        lines.append(parsed.text[clause.start : clause.end].split("\n", 1)[0])
-    return "\n".join(lines)
+    named = name if title.casefold() in {"", name.casefold()} else f"{name} | {title}"
+    return " | ".join([named, *(heading for heading in path if heading.casefold() != title.casefold())])
+
+
+def _prefix(parsed: ParsedDocument, document: str, clause: Clause) -> str:
+    line = heading_over(document, parsed.title, clause.path, clause.kind)
+    header = parsed.text[clause.start : clause.end].split("\n", 1)[0]
+    return f"{line}\n{header}" if clause.kind == "table" else line
 
 
 def _trimmed(prefix: str, *, tokens: TokenOffsets, most: int) -> str:

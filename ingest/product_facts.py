@@ -8,19 +8,13 @@ refuses to know what is asked.
 
 from __future__ import annotations
 
-import gzip
-import json
 import math
-import os
 import re
-import zlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from governance.errors import Damaged
 from ingest.documents import AttributeValue
 from ingest.words import content_words, stem, words
 
@@ -143,26 +137,6 @@ def _may_hold(text: str, among: Collection[str]) -> bool:
 def stemmed(text: str) -> list[str]:
     """Return the stems of the content words of a text; of all its words where it has no other."""
     return [stem(word) for word in content_words(text) or words(text)]
-
-
-def keep_facts(path: Path, facts: ProductFacts) -> None:
-    """Write the facts aside and rename them into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with gzip.open(aside, "wt", encoding="utf-8", compresslevel=3) as file:
-        json.dump(asdict(facts), file, ensure_ascii=False)
-    aside.rename(path)
-
-
-def read_facts(path: Path) -> ProductFacts:
-    """Read the facts. Raises FileNotFoundError where there are none, Damaged where they cannot be read."""
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") as file:
-            value = json.load(file)
-        parts = {name: PartFacts(**part) for name, part in value.pop("parts").items()}
-        return ProductFacts(parts=parts, **value)
-    except (gzip.BadGzipFile, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Damaged(f"The product facts {path.name} cannot be read ({error}). Run the ingest again.") from error
 
 
 class _Tally:

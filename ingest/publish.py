@@ -27,10 +27,10 @@ from ingest.chunks import Chunk, ChunkSource, cut_chunks, cutter_digest
 from ingest.embed import Embedder
 from ingest.index import Entry, IndexEngine
 from ingest.parse import PARSER, parse_file
+from ingest.summary import gather_summary, keep_summary, summary_path
 from ingest.versions import Corpus, Version, indexed_versions, read_corpus, snapshot_digest, write_corpus
-from ingest.vocabulary import count_words, keep_vocabulary
 
-_INDEX_FORMAT = 1
+_INDEX_FORMAT = 2  # raised when points are made otherwise: 2 joins hyphenated compounds
 _PROBES = 5
 _BATCH_CHUNKS = 64
 _INDEX_BYTES = 100 * 1024 * 1024  # an empty index with its write-ahead log
@@ -133,7 +133,7 @@ def prune_generations(tools: IngestTools) -> list[str]:
         mine = [record.id for record in records if record.collection == collection]
         for generation in mine[tools.settings.index.keep_generations :]:
             if generation not in answering and _delete_unless_open(generation, tools.engine):
-                vocabulary_path(tools.settings.home, generation).unlink(missing_ok=True)
+                summary_path(tools.settings.home, generation).unlink(missing_ok=True)
                 removed.append(generation)
     return removed
 
@@ -184,11 +184,6 @@ def chunks_name(document: str, cutter: str) -> str:
     return f"chunks-{short(digest_value([document, cutter, PARSER]), 24)}"
 
 
-def vocabulary_path(home: Path, generation: str) -> Path:
-    """Return where the vocabulary of a Generation is kept."""
-    return home / "vocabularies" / f"{generation}.json.gz"
-
-
 def generation_name(collection: str, snapshot: str, cutter: str) -> str:
     """Return the name of the Generation that these inputs give: equal inputs, equal name."""
     return f"{collection}-{short(digest_value([collection, snapshot, cutter, _INDEX_FORMAT]), 16)}"
@@ -196,8 +191,7 @@ def generation_name(collection: str, snapshot: str, cutter: str) -> str:
 
 def _build(generation: str, entries: Sequence[Entry], tools: IngestTools) -> None:
     check_room(tools.settings.home, len(entries))
-    vocabulary = count_words(entry.chunk.indexed_text for entry in entries)
-    keep_vocabulary(vocabulary_path(tools.settings.home, generation), vocabulary)
+    keep_summary(summary_path(tools.settings.home, generation), gather_summary(entry.chunk for entry in entries))
     built = tools.engine.build(generation, entries)
     failed = "" if built == len(entries) else f"it holds {built} points instead of {len(entries)}"
     failed = failed or _failed_probe(generation, entries, tools)

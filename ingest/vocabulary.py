@@ -6,14 +6,10 @@ once when a Generation is built, kept beside it, small enough to hold in memory.
 
 from __future__ import annotations
 
-import gzip
-import json
 import math
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from ingest.words import stems
 
@@ -42,20 +38,4 @@ def count_words(texts: Iterable[str]) -> Vocabulary:
     for text in texts:
         counts.update(set(stems(text)))
         chunks += 1
-    return Vocabulary(chunks, counts)
-
-
-def keep_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
-    """Write a vocabulary aside and rename it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with gzip.open(aside, "wt", encoding="utf-8", compresslevel=3) as file:
-        json.dump({"chunks": vocabulary.chunks, "counts": dict(vocabulary.counts)}, file, ensure_ascii=False)
-    aside.rename(path)
-
-
-def read_vocabulary(path: Path) -> Vocabulary:
-    """Read a vocabulary. Raises FileNotFoundError or ValueError."""
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        value = json.load(file)
-    return Vocabulary(int(value["chunks"]), value["counts"])
+    return Vocabulary(chunks, dict(counts))

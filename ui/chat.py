@@ -108,6 +108,7 @@ def _outcome(progress: Progress, *, number: int, badge: Badge | None, trace_link
     return [
         _rewritten(progress.answer.query, progress.question),
         body(progress.answer, number),
+        *(element("p", note, class_="pv-note", role="note") for note in progress.answer.notes),
         _footer(progress.answer, progress, badge=badge, trace_link=trace_link),
     ]
 

@@ -93,6 +93,8 @@ def print_answer(answer: dict[str, Any]) -> None:
         for citation in answer["citations"]:
             print_line(f"[{citation['number']}] {_place(citation)}")
             print_line(f"    \u201c{_shortened(citation['quote'], 300)}\u201d")
+    for note in answer.get("notes", ()):
+        print_line(f"Note: {note}")
     print_line()
     print_line(f"release {answer['release_id']}, trace {answer['trace_id']}")
 

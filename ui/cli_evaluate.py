@@ -118,14 +118,16 @@ def _rank_folder(task: RankingTask, using: SearchedBy, *, first_window: bool) ->
     from governance.settings import load_settings
 
     settings = load_settings()
-    embedder = LocalModels(settings).embedder if using is not SearchedBy.WORDS else None
+    models = LocalModels(settings)
+    embedder = models.embedder if using is not SearchedBy.WORDS else None
+    reader = models.reader if using is SearchedBy.BOTH else None
     started = time.monotonic()
     with ExitStack() as opened:
         with progress_bar("index") as show:
             temporary = temporary_index(task, embedder=embedder, tell=show, first_window=first_window)
             index = opened.enter_context(temporary)
         seconds_index = time.monotonic() - started
-        searcher = Searcher(index, embedder, settings.retrieval, using.value)
+        searcher = Searcher(index, embedder, settings.retrieval, using=using.value, reader=reader)
         with _counted("retrieval", len(task.relevant), searcher.rank) as rank:
             figures = measure_ranking(task, rank, clock=time.monotonic)
     return {"using": using.value, **figures, "seconds_index": seconds_index}

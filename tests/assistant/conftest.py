@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from assistant.generation import ModelIdentity
+from assistant.reader import Reader
 from assistant.service import AssistantService
 from governance.access import Principal
 from governance.settings import Settings
@@ -36,6 +37,7 @@ class ScriptedModels:
 
     engine: ScriptedEngine
     embedder: WordEmbedder
+    reader: Reader | None = None
 
     @property
     def identity(self) -> ModelIdentity:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from assistant.disclosure import DisclosurePolicy, disclose, find_disclosures
+from assistant.disclosure import DraftMask, disclose, find_disclosures, masking
+from governance.settings import DisclosureSettings
 
 
 def kinds(text: str) -> list[str]:
@@ -48,7 +49,7 @@ def test_plain_text_discloses_nothing(text: str) -> None:
 
 def test_default_masks_secrets_and_shows_contacts() -> None:
     text = "Write to a@b.org; the password: s3cretvalue opens it."
-    shown = disclose(text, DisclosurePolicy())
+    shown = disclose(text, DisclosureSettings())
     assert "a@b.org" in shown.text
     assert "s3cretvalue" not in shown.text
     assert len(shown.text) == len(text)
@@ -57,6 +58,22 @@ def test_default_masks_secrets_and_shows_contacts() -> None:
 
 
 def test_policy_can_refuse_and_allow() -> None:
-    shown = disclose("Write to a@b.org", DisclosurePolicy(email="refuse"))
+    shown = disclose("Write to a@b.org", DisclosureSettings(email="refuse"))
     assert shown.refused == ("email",)
-    assert disclose("SSN 123-45-6789", DisclosurePolicy(national_id="allow")).text == "SSN 123-45-6789"
+    assert disclose("SSN 123-45-6789", DisclosureSettings(national_id="allow")).text == "SSN 123-45-6789"
+
+
+@pytest.mark.parametrize("size", [1, 3, 7])
+def test_a_draft_never_shows_a_secret_while_it_is_written(size: int) -> None:
+    text = "The password: s3cretvalue opens it; card 4111 1111 1111 1111 pays."
+    mask = DraftMask(DisclosureSettings())
+    pieces = [mask.feed(text[at : at + size]) for at in range(0, len(text), size)]
+    shown = "".join([*pieces, mask.finish()])
+    assert len(shown) == len(text)
+    assert shown.endswith(" opens it; card •••• •••• •••• •••• pays.")
+    assert "s3cret" not in shown
+    assert "4111" not in shown
+
+
+def test_what_is_refused_in_an_answer_is_masked_beside_it() -> None:
+    assert disclose("Write to a@b.org", masking(DisclosureSettings(email="refuse"))).text == "Write to •••••••"

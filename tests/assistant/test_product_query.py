@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from assistant.product_query import Limit, best_of_each_record, boosts, read_limits, understand
-from assistant.retrieve import Passage
+from assistant.product_query import Limit, boosts, read_limits, understand
+from assistant.retrieve import Passage, best_of_each_record
 from ingest.documents import AttributeValue
 from ingest.index import Condition
 from ingest.product_facts import ProductFacts, gather_facts
@@ -35,6 +35,7 @@ SHOP = [
     record("5", "Disc drive", supplier="Best", price_eur=40.0, supported_media="CD-R; DVD"),
     record("6", "Drive belt", supplier="Best", price_eur=5.0, weight=20.0),
 ]
+CHUNKS = [one.chunk for one in SHOP]
 FACTS = gather_facts(one.chunk for one in SHOP)
 UNITS = replace(FACTS, units={'"': {"display_diagonal": 3}, "gb": {"internal_memory": 3}})
 
@@ -46,7 +47,7 @@ def test_the_makers_a_query_names_are_found_among_those_of_the_catalogue() -> No
 
 
 def test_the_record_that_says_the_whole_query_rises_above_one_that_says_half() -> None:
-    scores = boosts(understand("cd drive", FACTS), SHOP, FACTS)
+    scores = boosts(understand("cd drive", FACTS), CHUNKS, FACTS)
     assert max(scores, key=lambda key: scores[key]) == SHOP[4].chunk.id
     assert scores[SHOP[4].chunk.id] > scores[SHOP[5].chunk.id] > scores[SHOP[0].chunk.id] == 0.0
 
@@ -55,7 +56,7 @@ def test_a_word_in_many_parts_counts_as_its_best_part() -> None:
     once = record("7", "Lamp red", supplier="A")
     often = record("8", "Lamp red", supplier="A", colour="red", shade="red", finish="red")
     facts = gather_facts([once.chunk, often.chunk])
-    scores = boosts(understand("red lamp", facts), [once, often], facts)
+    scores = boosts(understand("red lamp", facts), [once.chunk, often.chunk], facts)
     assert scores[often.chunk.id] < 2 * scores[once.chunk.id]
 
 
@@ -63,23 +64,23 @@ def test_all_slices_of_a_record_get_the_score_of_the_record() -> None:
     rest = replace(
         SHOP[4], chunk=replace(SHOP[4].chunk, id="sha256:rest", start=900, text="Supported media: CD-R; DVD")
     )
-    scores = boosts(understand("cd drive", FACTS), [*SHOP, rest], FACTS)
+    scores = boosts(understand("cd drive", FACTS), [*CHUNKS, rest.chunk], FACTS)
     assert scores["sha256:rest"] == scores[SHOP[4].chunk.id]
 
 
 def test_a_clause_of_a_policy_gets_nothing() -> None:
     clause = passage("The drive must be encrypted.", rank=9)
-    assert boosts(understand("drive", FACTS), [clause, *SHOP], FACTS)[clause.chunk.id] == 0.0
+    assert boosts(understand("drive", FACTS), [clause.chunk, *CHUNKS], FACTS)[clause.chunk.id] == 0.0
 
 
 def test_without_a_catalogue_or_words_nothing_is_added() -> None:
-    assert set(boosts(understand("drive", ProductFacts()), SHOP, ProductFacts()).values()) == {0.0}
-    assert set(boosts(understand("?", FACTS), SHOP, FACTS).values()) == {0.0}
+    assert set(boosts(understand("drive", ProductFacts()), CHUNKS, ProductFacts()).values()) == {0.0}
+    assert set(boosts(understand("?", FACTS), CHUNKS, FACTS).values()) == {0.0}
 
 
 def test_the_order_of_the_passages_does_not_matter() -> None:
     query = understand("acme notebook", FACTS)
-    assert boosts(query, SHOP, FACTS) == boosts(query, SHOP[::-1], FACTS)
+    assert boosts(query, CHUNKS, FACTS) == boosts(query, CHUNKS[::-1], FACTS)
 
 
 def test_further_slices_of_a_record_are_left_out_and_clauses_stay() -> None:

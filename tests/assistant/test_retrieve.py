@@ -8,10 +8,12 @@ from datetime import date
 
 import pytest
 
-from assistant.retrieve import Scope, beside_the_name, fit_context, fuse, retrieve
+from assistant.reader import Reading
+from assistant.retrieve import RetrievalTools, Scope, beside_the_name, fit_context, fuse, retrieve, retrieve_for_answer
 from governance.errors import ProvenantError
 from governance.settings import RetrievalSettings
 from ingest.index import Condition, Stored, Vector
+from ingest.summary import gather_summary
 from tests.assistant.passages import passage
 from tests.fakes import WordEmbedder
 
@@ -28,6 +30,7 @@ class ListIndex:
     def __init__(self, dense: list[Stored], by_words: list[Stored]) -> None:
         self.dense, self.by_words = dense, by_words
         self.asked: list[Sequence[Condition]] = []
+        self.whole: list[Stored] = []
 
     def search_dense(self, vector: Vector, *, conditions: Sequence[Condition], limit: int) -> list[Stored]:
         self.asked.append(conditions)
@@ -41,10 +44,25 @@ class ListIndex:
         return len(self.dense)
 
     def scroll(self, conditions: Sequence[Condition] = ()) -> Iterator[Stored]:
-        yield from self.dense
+        self.asked.append(conditions)
+        yield from self.whole or self.dense
 
     def close(self) -> None:
         pass
+
+
+class WordReader:
+    """Reads by one rule: a passage that holds the word "wanted" is the one."""
+
+    name, digest = "words", "sha256:words"
+
+    def read(self, question: str, passages: Sequence[tuple[str, str]]) -> list[Reading]:
+        return [Reading(9.0 if "wanted" in text else -9.0, 0.0, 0, len(text)) for _, text in passages]
+
+
+def tools(index: ListIndex, reader: WordReader | None = None) -> RetrievalTools:
+    summary = gather_summary([*index.dense, *index.by_words])
+    return RetrievalTools(index, WordEmbedder(), SETTINGS, summary=summary, reader=reader)
 
 
 def test_distribution_fusion_is_the_sum_of_places_within_three_deviations() -> None:
@@ -67,7 +85,7 @@ def test_rank_fusion_is_the_sum_of_reciprocal_ranks() -> None:
 def test_conditions_go_into_every_query() -> None:
     index = ListIndex([stored(1, 0.9)], [stored(1, 3.0)])
     scope = Scope(("hr",), date(2025, 1, 1), (Condition("page", "=", 3),), ("sha256:gone",))
-    retrieve("travel policy hotel limit", index=index, embedder=WordEmbedder(), scope=scope, settings=SETTINGS)
+    retrieve("travel policy hotel limit", tools=tools(index), scope=scope)
     assert len(index.asked) == 4  # twice, and twice inside the document that the query names
     for conditions in index.asked:
         assert set(scope.conditions()) <= set(conditions)
@@ -78,11 +96,11 @@ def test_conditions_go_into_every_query() -> None:
 def test_an_index_that_leaks_is_stopped() -> None:
     index = ListIndex([stored(1, 0.9, labels=("board",))], [])
     with pytest.raises(ProvenantError, match="may not read"):
-        retrieve("hotel", index=index, embedder=WordEmbedder(), scope=Scope(("hr",)), settings=SETTINGS)
+        retrieve("hotel", tools=tools(index), scope=Scope(("hr",)))
 
 
 def test_nothing_found_is_an_empty_list() -> None:
-    found = retrieve("x", index=ListIndex([], []), embedder=WordEmbedder(), scope=Scope(), settings=SETTINGS)
+    found = retrieve("x", tools=tools(ListIndex([], [])), scope=Scope())
     assert found == []
 
 
@@ -90,17 +108,36 @@ def test_a_part_number_counts_however_it_is_hyphenated() -> None:
     other = stored(1, 0.9, "Waste toner for HL-3400", kind="record", path=("Waste toner",))
     wanted = stored(2, 0.6, "Compatibility: HL4000CN", kind="record", path=("Toner yellow",))
     index = ListIndex([other, wanted], [other, wanted])
-    found = retrieve(
-        "toner for a Brother HL-4000CN", index=index, embedder=WordEmbedder(), scope=Scope(), settings=SETTINGS
-    )
+    found = retrieve("toner for a Brother HL-4000CN", tools=tools(index), scope=Scope())
     assert found[0].chunk.id == wanted.id
+
+
+def test_the_record_that_came_first_is_read_whole() -> None:
+    title = stored(1, 0.9, "Lamp X1 with stand", kind="record", path=("Lamp X1",), clause="7")
+    slices = [stored(2, 0.2, "Weight: 3 kg, wanted", kind="record", path=("Lamp X1",), clause="7")]
+    other = stored(3, 0.5, "Lamp X2", kind="record", path=("Lamp X2",), clause="8")
+    index = ListIndex([title, other], [title])
+    index.whole = [title, *slices]
+    found = retrieve_for_answer("weight of the lamp X1", tools=tools(index, WordReader()), scope=Scope())
+    assert [passage.chunk.text for passage in found] == [slices[0].text, title.text, other.text]
+    assert Condition("clause", "=", "7") in index.asked[-1]
 
 
 def test_rest_of_a_question_beside_the_document_s_name() -> None:
     chunk = stored(1, 1.0, title="Cano sponsorship agreement", document="contracts/cano.pdf")
-    assert beside_the_name("What fee is in the Cano sponsorship agreement?", chunk) == "What fee is in the"
-    assert beside_the_name("What fee applies?", chunk) == ""
-    assert beside_the_name("Cano sponsorship agreement", chunk) == ""
+    summary = gather_summary([chunk])
+    rest = beside_the_name("What fee is in Cano's sponsorship agreement?", chunk.document, summary)
+    assert rest == "What fee is in"
+    assert beside_the_name("What fee applies?", chunk.document, summary) == ""
+    assert beside_the_name("Cano sponsorship agreement", chunk.document, summary) == ""
+
+
+def test_a_passage_that_was_read_and_answers_comes_first() -> None:
+    index = ListIndex([stored(1, 0.9), stored(2, 0.5, "what is wanted"), stored(3, 0.1)], [])
+    found = retrieve("x", tools=tools(index, WordReader()), scope=Scope())
+    assert found[0].chunk.text == "what is wanted"
+    assert found[0].reading == Reading(9.0, 0.0, 0, 14)
+    assert [passage.rank for passage in found] == [1, 2, 3]
 
 
 def test_context_keeps_to_its_budget_and_drops_repeats() -> None:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
-from governance.errors import Damaged
 from ingest.documents import AttributeValue
 from ingest.product_facts import (
     WHOLE,
     ProductFacts,
     describe,
     gather_facts,
-    keep_facts,
-    read_facts,
     words_of_parts,
 )
 
@@ -102,21 +97,6 @@ def test_looking_for_some_words_alone_loses_none_of_them() -> None:
 )
 def test_the_description_is_the_second_line_unless_that_is_an_attribute(text: str, found: str) -> None:
     assert describe("Lamp", text, {"id": "1", "price_eur": 2.0}) == found
-
-
-def test_facts_are_read_back_as_they_were_kept_and_equal_ones_give_equal_facts(tmp_path: Path) -> None:
-    facts = gather_facts(MONITORS)
-    keep_facts(tmp_path / "facts" / "g.json.gz", facts)
-    assert read_facts(tmp_path / "facts" / "g.json.gz") == facts == gather_facts(MONITORS)
-    assert [path.name for path in (tmp_path / "facts").iterdir()] == ["g.json.gz"]
-
-
-@pytest.mark.parametrize("data", [b"\x1f\x8b broken", b"plain", gzip.compress(b'{"parts": {}, "surprise": 1}')])
-def test_damaged_facts_are_refused(tmp_path: Path, data: bytes) -> None:
-    path = tmp_path / "g.json.gz"
-    path.write_bytes(data)
-    with pytest.raises(Damaged):
-        read_facts(path)
 
 
 def test_a_part_no_record_has_weighs_without_error() -> None:

@@ -1,0 +1,18 @@
+"""Compounds: words joined by hyphens, found however they are written.
+
+The word index splits "anti-inflammatory" into two words and "antiinflammatory" is a third; with the joined form beside
+the text both spellings meet, and a compound held as a whole counts for more than its parts. Texts and queries must
+both go through here, or neither.
+"""
+
+from __future__ import annotations
+
+import re
+
+_COMPOUND = re.compile(r"\w+(?:-\w+)+")
+
+
+def add_joined(text: str) -> str:
+    """Return the text, and after it each compound without its hyphens, as often as it occurs."""
+    joined = [found.replace("-", "") for found in _COMPOUND.findall(text)]
+    return " ".join([text, *joined])
