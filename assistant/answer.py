@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from assistant.clarification import Clarification
 from assistant.retrieve import Passage
 
 Support = Literal["supported", "partly", "unsupported"]
@@ -72,6 +73,8 @@ class Answer:
     notes: tuple[str, ...] = ()  # what a person should know beside the answer
     timings_ms: dict[str, float] = field(default_factory=dict)
     usage: Usage = Usage()
+    read_as: str = ""  # "Read as: ..." where a follow-up was completed, for the asker
+    clarification: Clarification | None = None  # asked back: in place of a refusal, or beside an answer
 
     def to_value(self) -> dict[str, Any]:
         """Return the JSON form of the command line and the API."""

@@ -1,27 +1,18 @@
-"""Questions: what a person asked, made fit to search with.
+"""Questions: what a person asked, checked, and what its wording says.
 
-A Question is checked for length and cleaned of control characters. A follow-up that cannot be read alone ("and for
-contractors?") is condensed with what was asked before into one standalone Query, by rule and not by the model, so
-that the rewriting can be shown, repeated and never reaches beyond what the person asked.
+A Question is checked for length and cleaned of control characters. What it names, and the kind of thing it asks for,
+are read from its words. What a follow-up means beside the turns before it is told in `conversation`.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from governance.errors import BadInput
-from ingest.words import STOP_WORDS, content_words, words
+from ingest.words import STOP_WORDS
 
-_OPENERS = re.compile(
-    r"^(and|but|or|so|also|then|what about|how about|what if|why|why not|who else|anything else|since when|"
-    r"until when|for how long|how so|same for|is that|are they|is it|does it|do they|can it|can they)\b",
-    re.IGNORECASE,
-)
-_POINTERS = {"it", "its", "they", "them", "their", "that", "this", "these", "those", "he", "she", "his", "her", "there"}
-_STANDALONE_WORDS = 7
 _NAME_END = re.compile(r"['’]s$|[?.,;:!'\"”’()]+$")
 
 _KINDS = tuple(
@@ -67,17 +58,6 @@ def check_question(text: str, *, most_characters: int) -> str:
     return question
 
 
-def condense(question: str, earlier: Sequence[str]) -> Query:
-    """Return the standalone Query of a question, given the earlier Queries of the conversation, oldest first."""
-    if not earlier or not _leans_on_earlier(question):
-        return Query(question, rewritten=False)
-    mine = set(content_words(question))
-    missing = [word for word in _topic(earlier[-1]) if word.casefold() not in mine]
-    if not missing:
-        return Query(question, rewritten=False)
-    return Query(f"{question.rstrip(' ?.!')} ({' '.join(missing)})?", rewritten=True)
-
-
 def holds_kind(question: str, text: str) -> bool:
     """Tell whether a text holds the kind of thing a question asks for (a time, an amount, a number).
 
@@ -104,16 +84,3 @@ def names_in(question: str) -> list[str]:
             names.append(word)
         opens = written.endswith((".", "?", "!"))
     return names
-
-
-def _leans_on_earlier(question: str) -> bool:
-    found = words(question)
-    opened = _OPENERS.match(question) is not None and len(content_words(question)) < _STANDALONE_WORDS
-    pointed = any(word in _POINTERS for word in found) and len(content_words(question)) < _STANDALONE_WORDS
-    return opened or pointed or len(content_words(question)) <= 1
-
-
-def _topic(query: str) -> list[str]:
-    """Return the words of an earlier query that carry its topic, as written, each once."""
-    kept = dict.fromkeys(word for word in re.findall(r"[\w./-]+", query) if content_words(word))
-    return [word.strip("./-") for word in kept]

@@ -17,12 +17,14 @@ from typing import Any
 
 from assistant.answer import Answer, AskEvent, Draft, Step, StepName
 from assistant.citations import CitationList
+from assistant.clarification import clarify
+from assistant.conversation import EarlierTurn, earlier_turn, rewrite
 from assistant.documents import DocumentTexts
 from assistant.generations import OpenGeneration, OpenGenerations
 from assistant.guards import guard_passages
 from assistant.local_models import LocalModels, Models
 from assistant.prompt import PROMPT_DIGEST
-from assistant.questions import Query, check_question, condense
+from assistant.questions import Query, check_question
 from assistant.quotes import rank_quotes
 from assistant.respond import check, decoding_of, write
 from assistant.retrieve import Passage, RetrievalTools, Scope, retrieve, retrieve_for_answer
@@ -161,9 +163,9 @@ class AssistantService:
         release = self.release(request.release_id)
         conversation = request.conversation or f"c-{new_trace_id()[2:]}"
         started = time.monotonic()
-        query = condense(request.question, self._earlier_queries(request))
-        turn = Turn(request, query, release, new_trace_id(), conversation)
-        yield self._step(turn, "condense", started, query.text if query.rewritten else "")
+        reading = rewrite(request.question, self._earlier_turns(request))
+        turn = Turn(request, reading.query, release, new_trace_id(), conversation, read_as=reading.shown)
+        yield self._step(turn, "condense", started, reading.query.text if reading.query.rewritten else "")
         answer = yield from self._answer(turn, stop or threading.Event())
         with self.store.session() as session:
             keep_trace(session, _to_trace(turn, answer))
@@ -209,6 +211,7 @@ class AssistantService:
         )
         features, missing = measure(question, passages, turn.quotes, index=generation.index, vocabulary=vocabulary)
         turn.sufficiency = judge(features, self.thresholds, missing=missing)
+        turn.clarification = clarify(turn.query, passages, generation.summary.names)
         verdict = "the documents can answer" if turn.sufficiency.enough else "not in the documents"
         return self._step(turn, "judge", started, f"{verdict} ({turn.sufficiency.probability:.0%})")
 
@@ -251,14 +254,14 @@ class AssistantService:
     ) -> Scope:
         return Scope(principal.labels, as_of, filters, self.texts.withdrawn(collection))
 
-    def _earlier_queries(self, request: AskRequest) -> list[str]:
-        """Return the queries of this conversation, oldest first; only the asker's own turns count."""
+    def _earlier_turns(self, request: AskRequest) -> list[EarlierTurn]:
+        """Return the turns of this conversation, oldest first; only the asker's own turns count."""
         if not request.conversation:
             return []
         with self.store.session() as session:
             traces = search_traces(session, conversation=request.conversation, limit=_HISTORY_TURNS)
         mine = [trace for trace in reversed(traces) if trace.principal == request.principal.name]
-        return [str(trace.body["query"]) for trace in mine if trace.collection == request.collection]
+        return [earlier_turn(trace.question, trace.body) for trace in mine if trace.collection == request.collection]
 
 
 def _to_trace(turn: Turn, answer: Answer) -> DecisionTrace:

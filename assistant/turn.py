@@ -10,6 +10,7 @@ from datetime import date
 from typing import Any
 
 from assistant.answer import Answer, Citation, Usage, passage_value
+from assistant.clarification import Clarification
 from assistant.disclosure import disclose, masking
 from assistant.guards import GuardedPassages, has_markers
 from assistant.language import language_note
@@ -57,6 +58,8 @@ class Turn:
     checked: Checked | None = None
     citations: tuple[Citation, ...] = ()
     timings_ms: dict[str, float] = field(default_factory=dict)
+    read_as: str = ""
+    clarification: Clarification | None = None
 
 
 def to_answer(turn: Turn, *, stopped: bool, policy: DisclosureSettings) -> Answer:
@@ -86,6 +89,8 @@ def to_answer(turn: Turn, *, stopped: bool, policy: DisclosureSettings) -> Answe
         trace_id=turn.trace_id,
         sufficiency=turn.sufficiency.probability if turn.sufficiency else 0.0,
         notes=_notes(turn),
+        read_as=turn.read_as,
+        clarification=turn.clarification,
         timings_ms=timings,
         usage=Usage(generation.prompt_tokens, generation.new_tokens) if generation else Usage(),
     )
@@ -127,6 +132,8 @@ def trace_body(turn: Turn, answer: Answer) -> dict[str, Any]:
     return {
         "query": turn.query.text,
         "query_rewritten": turn.query.rewritten,
+        "read_as": turn.read_as,
+        "clarification": asdict(turn.clarification) if turn.clarification else None,
         "scope": {
             "labels": list(request.principal.labels),
             "as_of": str(request.as_of) if request.as_of else None,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from assistant.answer import Answer, AnswerSentence, Citation, StepName
+from assistant.clarification import Clarification
 from assistant.retrieve import Passage
 from ui.desk import Badge
 from ui.markup import Html, element, together
@@ -108,9 +109,24 @@ def _outcome(progress: Progress, *, number: int, badge: Badge | None, trace_link
     return [
         _rewritten(progress.answer.query, progress.question),
         body(progress.answer, number),
+        _asked_back(progress.answer.clarification),
         *(element("p", note, class_="pv-note", role="note") for note in progress.answer.notes),
         _footer(progress.answer, progress, badge=badge, trace_link=trace_link),
     ]
+
+
+def _asked_back(clarification: Clarification | None) -> Html:
+    """Return the question back, each way to go on being asked by a click."""
+    if clarification is None:
+        return together()
+    options = [
+        element("li", element("button", option.label, type="button", data_ask=option.question))
+        for option in clarification.options
+    ]
+    opening = clarification.question.split(":")[0].rstrip("?") + "?" if options else clarification.question
+    asked = element("p", opening)
+    choices = element("ul", *options, class_="pv-suggestions", aria_label="Ways to ask it") if options else ""
+    return element("div", asked, choices, class_="pv-asked-back")
 
 
 def _work(progress: Progress) -> Html:

@@ -93,6 +93,12 @@ def print_answer(answer: dict[str, Any]) -> None:
         for citation in answer["citations"]:
             print_line(f"[{citation['number']}] {_place(citation)}")
             print_line(f"    \u201c{_shortened(citation['quote'], 300)}\u201d")
+    asked_back = answer.get("clarification")
+    if asked_back:
+        print_line()
+        print_line(asked_back["question"])
+        for option in asked_back["options"]:
+            print_line(f"  - {option['question']}")
     for note in answer.get("notes", ()):
         print_line(f"Note: {note}")
     print_line()

@@ -1,10 +1,10 @@
-"""Questions are checked, cleaned, and follow-ups condensed by rule."""
+"""Questions are checked, cleaned and read for what they ask."""
 
 from __future__ import annotations
 
 import pytest
 
-from assistant.questions import check_question, condense, holds_kind
+from assistant.questions import check_question, holds_kind
 from governance.errors import BadInput
 
 
@@ -21,25 +21,6 @@ def test_long_questions_are_refused_with_both_numbers() -> None:
 
 def test_control_characters_become_spaces() -> None:
     assert check_question("What\x00 is\x1b[31m\r\nthe limit?", most_characters=99) == "What is [31m the limit?"
-
-
-@pytest.mark.parametrize(
-    ("question", "expected"),
-    [
-        ("And for contractors?", "And for contractors (hotel limit travel card)?"),
-        ("How long is it valid?", "How long is it valid (hotel limit travel card)?"),
-        ("Why?", "Why (hotel limit travel card)?"),
-        ("What does the leave policy say about donating hours to colleagues?", None),
-    ],
-)
-def test_follow_ups_take_the_topic_along(question: str, expected: str | None) -> None:
-    query = condense(question, ["What is the hotel limit of the travel card?"])
-    assert query.text == (expected or question)
-    assert query.rewritten is (expected is not None)
-
-
-def test_first_question_is_never_rewritten() -> None:
-    assert condense("And for contractors?", []).rewritten is False
 
 
 @pytest.mark.parametrize(
