@@ -123,7 +123,7 @@ def _best_span(logits: Logits) -> tuple[int, int]:
     """Return first and last token of the span with the highest sum; `logits` are (tokens, start and end)."""
     if len(logits) == 0:
         return 0, 0
-    sums = np.triu(logits[:, :1] + logits[None, :, 1] + 1e6) - 1e6  # (start, end), ends before starts are out
-    sums = np.where(np.tri(len(logits), k=_MOST_SPAN_TOKENS - 1, dtype=bool), sums, -1e6)
+    length = np.arange(len(logits))[None, :] - np.arange(len(logits))[:, None]  # (start, end): tokens less one
+    sums = np.where((length >= 0) & (length < _MOST_SPAN_TOKENS), logits[:, :1] + logits[None, :, 1], -np.inf)
     start, end = np.unravel_index(int(sums.argmax()), sums.shape)
     return int(start), int(end)
