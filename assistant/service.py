@@ -171,6 +171,16 @@ class AssistantService:
             keep_trace(session, _to_trace(turn, answer))
         yield answer
 
+    def judge(self, request: AskRequest) -> Answer:
+        """Say whether the documents can answer a question: no word is written and no trace is left. For measuring."""
+        question = check_question(request.question, most_characters=self.settings.answer.max_question_characters)
+        turn = Turn(request, Query(question, rewritten=False), self.release(request.release_id), "", "")
+        with self.open_generation(turn.release, request.collection) as generation:
+            self._retrieve(turn, generation)
+            self._judge(turn, generation)
+        enough = turn.sufficiency is not None and turn.sufficiency.enough
+        return replace(to_answer(turn, stopped=False, policy=self.settings.disclosure), abstained=not enough)
+
     def answer_again(self, request: AskRequest, query: Query) -> tuple[Answer, str]:
         """Answer a Query without keeping a trace; return the Answer and what the model wrote. For replays."""
         turn = Turn(request, query, self.release(request.release_id), "", "")

@@ -105,7 +105,7 @@ def evaluate_abstention(
     _check_place(details)
     _check_place(picture)
     questions = read_questions(data, split=split)
-    with _counted("abstention", len(questions), _answerer(Installation(), collection, release)) as ask:
+    with _counted("abstention", len(questions), _judge(Installation(), collection, release)) as ask:
         figures = measure_abstention(questions, ask)
     _give_out(figures, details, as_json)
     if picture is not None:
@@ -166,6 +166,20 @@ def _answerer(installation: Installation, collection: str, release: str) -> Call
         return {name: value for name, value in last.items() if name != "type"}
 
     return answer
+
+
+def _judge(installation: Installation, collection: str, release: str) -> Callable[[str], dict[str, Any]]:
+    """Return what judges a question and writes nothing: refusals are decided before anything is written."""
+    from assistant.turn import AskRequest
+    from ui.answering import service_of_this_process
+
+    service, principal = service_of_this_process(installation), installation.principal()
+    name = _collection(installation, collection)
+
+    def judge(question: str) -> dict[str, Any]:
+        return service.judge(AskRequest(question, name, principal, release_id=release)).to_value()
+
+    return judge
 
 
 def _collection(installation: Installation, named: str) -> str:

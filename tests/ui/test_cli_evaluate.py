@@ -116,21 +116,12 @@ def test_a_collection_is_measured_and_need_not_be_named_where_it_is_the_only_one
     assert figures("abstention", "--data", questions)["refused_answerable"] == 0.0
 
 
-def test_the_picture_is_drawn_where_answers_carry_their_probability(
-    served: AssistantService, questions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def ask(_: Installation, body: dict[str, Any]) -> list[dict[str, Any]]:
-        can = "hotel" in body["question"]
-        timings = {"total": 1.0}
-        kept = {"sufficiency": 0.9 if can else 0.1} if body["release_id"] != "old" else {}
-        return [{"type": "answer", "abstained": not can, "timings_ms": timings, **kept}]
-
-    monkeypatch.setattr("ui.answering.ask_anywhere", ask)
+def test_the_picture_is_drawn_from_the_probabilities(served: AssistantService, questions: Path, tmp_path: Path) -> None:
     picture = tmp_path / "risk.svg"
     value = figures("abstention", "--data", questions, "--picture", picture)
     assert (value["auroc"], value["coverage@5%risk"], value["aurc"]) == (1.0, 0.5, 0.25)
     assert picture.read_text().startswith("<svg")
-    assert "no curve to draw" in refusal("abstention", "--data", questions, "--picture", picture, "--release", "old")
+    assert "no release old" in refusal("abstention", "--data", questions, "--picture", picture, "--release", "old")
 
 
 def test_what_cannot_be_measured_is_refused_in_a_sentence(
