@@ -5,7 +5,7 @@ Each examines every clause in scope, says so with a count, and can be exported w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -283,11 +283,7 @@ def print_compared(value: dict[str, Any]) -> None:
 def print_standard(value: dict[str, Any]) -> None:
     """Print how each document stands to each standard clause."""
     print_line(value["statement"])
-    document = ""
-    for row in value["rows"]:
-        if row["document"] != document:
-            document = row["document"]
-            print_line(f"\n{document}")
+    for row in _under_documents(value["rows"]):
         nearest = "nearest: " if row["status"] == "missing" else ""
         place = f"  {nearest}{_place(row['clause'])}" if row["clause"] else ""
         place += "  (not required)" if row["status"] == "missing" and not row["required"] else ""
@@ -319,16 +315,22 @@ def print_conflicts(value: dict[str, Any]) -> None:
 def print_obligations(value: dict[str, Any]) -> None:
     """Print a line for each obligation, by document."""
     print_line(value["statement"])
-    document = ""
-    for row in value["rows"]:
-        if row["document"] != document:
-            document = row["document"]
-            print_line(f"\n{document}")
+    for row in _under_documents(value["rows"]):
         when = f"  [{'; '.join(one['text'] for one in row['when'])}]" if row["when"] else ""
         print_line(
             f"  {_place(row)}: {row['who'] or '(no subject)'} {row['duty']} {_shortened(row['action'], 120)}{when}"
         )
     _print_end(value)
+
+
+def _under_documents(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the rows, printing the name of each document before its first one."""
+    document = ""
+    for row in rows:
+        if row["document"] != document:
+            document = row["document"]
+            print_line(f"\n{document}")
+        yield row
 
 
 def _print_difference(parts: list[dict[str, Any]]) -> None:
