@@ -13,11 +13,13 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from assistant.decoding import greedy_tokens
+from assistant.cpu_model import load_cpu_decoder
+from assistant.decoding import Forward, greedy_tokens
 from assistant.generation import (
     Decoding,
     Engine,
@@ -50,11 +52,14 @@ __all__ = [
 Clock = Callable[[], float]
 
 _LOCK_POLL_SECONDS = 0.05
+MOST_DRAFT_TOKENS = 3  # the compiled step checks four tokens at once
 _ENDS_OF_TURN = ("<|im_end|>", "<|endoftext|>", "<end_of_turn>", "<|eot_id|>")
 
 
 def load_engine(models_root: Path, name: str, *, device: str | None = None) -> LocalEngine:
     """Load a model of the model folder in NF4: in float32 on the CPU, in bfloat16 on CUDA where there is one.
+
+    On a CPU with AVX-512 a Llama is served by our own compiled step, any other model by transformers.
 
     Raises NotFound where it was not pulled and Damaged where its files are not those of its manifest.
     """
@@ -66,7 +71,8 @@ def load_engine(models_root: Path, name: str, *, device: str | None = None) -> L
 
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         tokenizer = AutoTokenizer.from_pretrained(folder / QUANTIZED_FOLDER, local_files_only=True)
-        model = _load_quantized(folder / QUANTIZED_FOLDER, device)
+        compiled = load_cpu_decoder(folder / QUANTIZED_FOLDER) if device == "cpu" else None
+        model = compiled or TransformersDecoder(_load_quantized(folder / QUANTIZED_FOLDER, device))
     return LocalEngine(identify(manifest), tokenizer, model)
 
 
@@ -110,20 +116,37 @@ def _load_quantized(folder: Path, device: str) -> Any:
     return model
 
 
+class Decoder(Protocol):
+    """What reads tokens for LocalEngine."""
+
+    @property
+    def end_ids(self) -> Sequence[int | None]:
+        """The tokens that the model states as ends."""
+
+    @property
+    def window_tokens(self) -> int:
+        """How many tokens prompt and answer may have together."""
+
+    def generation(self, prompt_ids: Sequence[int], new_tokens: int) -> AbstractContextManager[Forward]:
+        """Begin a generation of some tokens at most."""
+
+
 class LocalEngine:
     """A model in this process. Generations wait for each other; each can be ended from any thread."""
 
-    def __init__(self, identity: ModelIdentity, tokenizer: Any, model: Any, *, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self, identity: ModelIdentity, tokenizer: Any, decoder: Decoder, *, clock: Clock = time.monotonic
+    ) -> None:
         self.identity = identity
         self._tokenizer = tokenizer
         self._tokenizer.backend_tokenizer.no_truncation()
         self._tokenizer.backend_tokenizer.no_padding()
-        self._model = model
+        self._decoder = decoder
         self._clock = clock
         self._busy = threading.Lock()
-        self._end_ids = _end_ids(tokenizer, model)
+        self._end_ids = _end_ids(tokenizer, decoder.end_ids)
         self._control = _control_tokens(tokenizer)
-        self._window_tokens = int(model.config.get_text_config().max_position_embeddings)
+        self._window_tokens = decoder.window_tokens
 
     def count_tokens(self, text: str) -> int:
         """Return how many tokens a text has; control tokens in it count as one each."""
@@ -173,25 +196,27 @@ class LocalEngine:
         started = self._clock()
         finish: Finish = "cancelled"  # what it is when the reader leaves
         try:
-            for token in self._tokens(prompt_ids, decoding):
-                if stop.is_set():
-                    return
-                piece = writer.add(token, self._clock() - started, is_end=token in self._end_ids)
-                if piece:
-                    yield piece
+            with closing(self._tokens(prompt_ids, decoding)) as tokens:
+                for token in tokens:
+                    if stop.is_set():
+                        return
+                    piece = writer.add(token, self._clock() - started, is_end=token in self._end_ids)
+                    if piece:
+                        yield piece
             finish = "stop" if writer.ended else "length"
         finally:
             self._busy.release()
             stream.result = writer.finish(len(prompt_ids), self._clock() - started, finish)
 
-    def _tokens(self, prompt_ids: list[int], decoding: Decoding) -> Iterator[int]:
-        return greedy_tokens(
-            _CachedModel(self._model),
-            prompt_ids,
-            draft_tokens=decoding.prompt_lookup_tokens,
-            max_new_tokens=decoding.max_new_tokens,
-            is_end=self._end_ids.__contains__,
-        )
+    def _tokens(self, prompt_ids: list[int], decoding: Decoding) -> Generator[int, None, None]:
+        with self._decoder.generation(prompt_ids, decoding.max_new_tokens) as forward:
+            yield from greedy_tokens(
+                forward,
+                prompt_ids,
+                draft_tokens=min(decoding.prompt_lookup_tokens, MOST_DRAFT_TOKENS),
+                max_new_tokens=decoding.max_new_tokens,
+                is_end=self._end_ids.__contains__,
+            )
 
     def _encode(self, text: str) -> list[int]:
         """Encode without adding anything: the chat template already has what begins a prompt."""
@@ -199,6 +224,21 @@ class LocalEngine:
 
     def _break_up(self, content: str) -> str:
         return self._control.sub(lambda token: f"{token[0][0]} {token[0][1:]}", content)
+
+
+class TransformersDecoder:
+    """A model of transformers as a Decoder: the general path, for CUDA and for any architecture."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        stated = model.generation_config.eos_token_id
+        self.end_ids: Sequence[int | None] = stated if isinstance(stated, list) else [stated]
+        self.window_tokens = int(model.config.get_text_config().max_position_embeddings)
+
+    @contextmanager
+    def generation(self, prompt_ids: Sequence[int], new_tokens: int) -> Iterator[Forward]:  # noqa: ARG002 the protocol's
+        """Begin a generation with an empty cache."""
+        yield _CachedModel(self._model)
 
 
 class _CachedModel:
@@ -254,10 +294,9 @@ class _Writer:
         return Generation(text, prompt_tokens, self._new_tokens, self._first_token_seconds, seconds, finish)
 
 
-def _end_ids(tokenizer: Any, model: Any) -> frozenset[int]:
+def _end_ids(tokenizer: Any, stated: Sequence[int | None]) -> frozenset[int]:
     """Return the tokens that end an answer: those the model states, and the ends of turns that its tokenizer has."""
-    stated = model.generation_config.eos_token_id
-    ids = {tokenizer.eos_token_id, *(stated if isinstance(stated, list) else [stated])}
+    ids = {tokenizer.eos_token_id, *stated}
     known = tokenizer.get_vocab()
     ids |= {known[token] for token in _ENDS_OF_TURN if token in known}
     return frozenset(token for token in ids if token is not None)

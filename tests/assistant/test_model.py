@@ -12,7 +12,16 @@ from typing import Any
 
 import pytest
 
-from assistant.model import Decoding, LocalEngine, Message, ModelIdentity, identify, load_engine
+from assistant.model import (
+    Decoding,
+    LocalEngine,
+    Message,
+    ModelIdentity,
+    TransformersDecoder,
+    _load_quantized,
+    identify,
+    load_engine,
+)
 from assistant.model_convert import PLAIN_TEMPLATE, convert_llm, converter_for
 from governance.digests import digest_text
 from governance.errors import BadInput, NotFound
@@ -110,7 +119,7 @@ class ScriptedModel:
 def scripted(engine: LocalEngine, text: str, *, end: Sequence[int] = (1,)) -> LocalEngine:
     """An engine that says a text, with the tokenizer of another."""
     ids = engine._tokenizer.backend_tokenizer.encode(text).ids
-    return LocalEngine(engine.identity, engine._tokenizer, ScriptedModel([*ids, *end]))
+    return LocalEngine(engine.identity, engine._tokenizer, TransformersDecoder(ScriptedModel([*ids, *end])))
 
 
 PLAIN = Decoding(max_new_tokens=40, prompt_lookup_tokens=0)
@@ -196,7 +205,7 @@ def test_unfinished_characters_are_held_back(tiny: LocalEngine) -> None:
 
 def test_character_that_never_ends_is_left_out(tiny: LocalEngine) -> None:
     ids = tiny._tokenizer.backend_tokenizer.encode("a🎉").ids
-    engine = LocalEngine(tiny.identity, tiny._tokenizer, ScriptedModel([*ids[:-1], 1]))
+    engine = LocalEngine(tiny.identity, tiny._tokenizer, TransformersDecoder(ScriptedModel([*ids[:-1], 1])))
     assert engine.stream("say", decoding=PLAIN).finish().text == "a"
 
 
@@ -283,16 +292,23 @@ def smollm2(models_root: Path) -> LocalEngine:
     return load_engine(models_root, SMOLLM2, device="cpu")
 
 
+@pytest.fixture(scope="module")
+def reference(models_root: Path) -> Any:
+    return _load_quantized(models_root / SMOLLM2 / "nf4", "cpu")
+
+
 @pytest.mark.models
 @pytest.mark.slow
 @pytest.mark.parametrize("messages", PROMPTS, ids=["question", "passage", "quote", "turns"])
-def test_text_is_that_of_transformers_greedy_generation(smollm2: LocalEngine, messages: list[Message]) -> None:
+def test_text_is_that_of_transformers_greedy_generation(
+    smollm2: LocalEngine, reference: Any, messages: list[Message]
+) -> None:
     import torch
 
     prompt = smollm2.render(messages)
     ids = torch.tensor([smollm2._encode(prompt)])
     with torch.inference_mode():
-        expected = smollm2._model.generate(
+        expected = reference.generate(
             input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=48, do_sample=False
         )[0, ids.shape[1] :]
     text = smollm2._tokenizer.decode(expected, skip_special_tokens=True)

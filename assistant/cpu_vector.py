@@ -1,0 +1,225 @@
+"""Sixteen-lane arithmetic for numba: the inner loops of the decoder as LLVM vector code.
+
+It knows addresses and lanes and refuses to know layers. Rules: a lane is a row of weights, a column is a token; the
+sums of a column are added in the same order however many columns are computed at once, so batches, drafts and reused
+prefixes give the same bits; four-bit codes are looked up in one register (Zen 4 and Intel since 2017), so this needs
+AVX-512. Numba is imported with this module: import it only where the decoder is built.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+LANES = 16
+BLOCK = 64  # weights that share a scale in NF4
+_FLOAT, _INT = ir.FloatType(), ir.IntType(32)
+_FLOATS, _INTS = ir.VectorType(_FLOAT, LANES), ir.VectorType(_INT, LANES)
+
+
+def _constant(value: float) -> Any:
+    return ir.Constant(_FLOATS, [value] * LANES)
+
+
+def _whole(value: int) -> Any:
+    return ir.Constant(_INTS, [value] * LANES)
+
+
+def _pointer(builder: Any, address: Any, kind: Any) -> Any:
+    return builder.inttoptr(address, kind.as_pointer())
+
+
+def _load(builder: Any, address: Any, offset: Any, kind: Any) -> Any:
+    return builder.load(_pointer(builder, builder.add(address, offset), kind), align=4)
+
+
+def _store(builder: Any, value: Any, address: Any) -> None:
+    builder.store(value, _pointer(builder, address, value.type), align=4)
+
+
+def _splat(builder: Any, value: Any) -> Any:
+    one = builder.insert_element(ir.Constant(_FLOATS, ir.Undefined), value, ir.Constant(_INT, 0))
+    return builder.shuffle_vector(one, ir.Constant(_FLOATS, ir.Undefined), _whole(0))
+
+
+def _call(builder: Any, name: str, arguments: list[Any]) -> Any:
+    kind = ir.FunctionType(arguments[0].type, [one.type for one in arguments])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
+
+
+def _fma(builder: Any, *arguments: Any) -> Any:
+    return _call(builder, "llvm.fma.v16f32", list(arguments))
+
+
+def _int64(value: int) -> Any:
+    return ir.Constant(ir.IntType(64), value)
+
+
+def _accumulators(builder: Any, count: int) -> list[Any]:
+    places = [cgutils.alloca_once(builder, _FLOATS) for _ in range(count)]
+    for place in places:
+        builder.store(_constant(0.0), place)
+    return places
+
+
+def nf4_product(columns: int, tiles: int) -> Any:
+    """Return a function of the addresses (codes, scales, table, inputs, outputs) and (blocks, output stride in bytes).
+
+    codes (tiles, blocks, 8, 16) of 8 codes each, scales (tiles, blocks, 16), inputs (blocks * 64, columns).
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        codes, scales, table, inputs, outputs, blocks, stride = arguments
+        lookup = _load(builder, table, _int64(0), _FLOATS)
+        totals = _accumulators(builder, tiles * columns)
+        sums = [cgutils.alloca_once(builder, _FLOATS) for _ in totals]
+        tile_codes, tile_scales = builder.mul(blocks, _int64(512)), builder.mul(blocks, _int64(64))
+        with cgutils.for_range(builder, blocks) as outer:
+            for place in sums:
+                builder.store(_constant(0.0), place)
+            with cgutils.for_range(builder, _int64(8)) as inner:
+                group = builder.add(builder.mul(outer.index, _int64(8)), inner.index)
+                place = builder.add(codes, builder.mul(group, _int64(64)))
+                packed = [_load(builder, place, builder.mul(tile_codes, _int64(tile)), _INTS) for tile in range(tiles)]
+                values = builder.add(inputs, builder.mul(group, _int64(32 * columns)))
+                for step in range(8):
+                    shifted = [builder.lshr(one, _whole(4 * step)) for one in packed]
+                    weights = [_call(builder, "llvm.x86.avx512.permvar.sf.512", [lookup, one]) for one in shifted]
+                    _add_products(builder, weights, values, sums, (step * 4 * columns, 4, columns))
+            for number, total in enumerate(totals):
+                offset = builder.mul(tile_scales, _int64(number // columns))
+                scale = _load(builder, builder.add(scales, builder.mul(outer.index, _int64(64))), offset, _FLOATS)
+                builder.store(_fma(builder, scale, builder.load(sums[number]), builder.load(total)), total)
+        _write_out(builder, totals, outputs, stride, columns)
+        return context.get_dummy_value()
+
+    return _as_intrinsic(generate, 7)
+
+
+def _add_products(builder: Any, weights: list[Any], values: Any, sums: list[Any], layout: tuple[int, int, int]) -> None:
+    start, stride, columns = layout
+    for column in range(columns):
+        value = _splat(builder, _load(builder, values, _int64(start + column * stride), _FLOAT))
+        for tile, weight in enumerate(weights):
+            place = sums[tile * columns + column]
+            builder.store(_fma(builder, weight, value, builder.load(place)), place)
+
+
+def _write_out(builder: Any, totals: list[Any], outputs: Any, stride: Any, columns: int) -> None:
+    for number, total in enumerate(totals):
+        tile, column = divmod(number, columns)
+        row = builder.add(outputs, builder.mul(stride, _int64(column)))
+        _store(builder, builder.load(total), builder.add(row, _int64(64 * tile)))
+
+
+def half_product(columns: int, tiles: int) -> Any:
+    """Return the same for bfloat16 rows: (weights, unused, unused, inputs, outputs, pairs, output stride in bytes).
+
+    weights (tiles, pairs, 16) of two neighbouring inputs each; bfloat16 widens to float32 without rounding.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        rows, _, _, inputs, outputs, pairs, stride = arguments
+        totals = _accumulators(builder, tiles * columns)
+        tile_bytes = builder.mul(pairs, _int64(64))
+        with cgutils.for_range(builder, pairs) as loop:
+            place = builder.add(rows, builder.mul(loop.index, _int64(64)))
+            packed = [_load(builder, place, builder.mul(tile_bytes, _int64(tile)), _INTS) for tile in range(tiles)]
+            values = builder.add(inputs, builder.mul(loop.index, _int64(8 * columns)))
+            low = [builder.bitcast(builder.shl(one, _whole(16)), _FLOATS) for one in packed]
+            _add_products(builder, low, values, totals, (0, 4, columns))
+            high = [builder.bitcast(builder.and_(one, _whole(0xFFFF0000)), _FLOATS) for one in packed]
+            _add_products(builder, high, values, totals, (4 * columns, 4, columns))
+        _write_out(builder, totals, outputs, stride, columns)
+        return context.get_dummy_value()
+
+    return _as_intrinsic(generate, 7)
+
+
+def dense_product(columns: int, tiles: int, step_bytes: int, strides: tuple[int, int]) -> Any:
+    """Return a function of (rows, unused, unused, inputs, outputs, steps, output stride in bytes) for float32 rows.
+
+    Step k takes the lanes at `rows + k * step_bytes`; `strides` are the bytes from input to input by step and column.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        rows, _, _, inputs, outputs, steps, stride = arguments
+        totals = _accumulators(builder, tiles * columns)
+        with cgutils.for_range(builder, steps) as loop:
+            place = builder.add(rows, builder.mul(loop.index, _int64(step_bytes)))
+            weights = [_load(builder, place, _int64(64 * tile), _FLOATS) for tile in range(tiles)]
+            values = builder.add(inputs, builder.mul(loop.index, _int64(strides[0])))
+            _add_products(builder, weights, values, totals, (0, strides[1], columns))
+        _write_out(builder, totals, outputs, stride, columns)
+        return context.get_dummy_value()
+
+    return _as_intrinsic(generate, 7)
+
+
+def _as_intrinsic(generate: Any, count: int, returns: Any = types.none) -> Any:
+    names = ", ".join(f"a{number}" for number in range(count))
+    scope: dict[str, Any] = {"kind": returns(*(types.int64,) * count), "generate": generate}
+    exec(f"def made(context, {names}):\n    return kind, generate", scope)  # noqa: S102 numba wants named arguments
+    return intrinsic(scope["made"])
+
+
+def _exponential(builder: Any, value: Any) -> Any:
+    """Return e to some value at most 0 within 2 ulp (Cephes' polynomial), and exactly 0 below -87."""
+    turns = _call(builder, "llvm.rint.v16f32", [builder.fmul(value, _constant(1.4426950408889634))])
+    rest = _fma(builder, turns, _constant(-0.693359375), value)
+    rest = _fma(builder, turns, _constant(2.12194440e-4), rest)
+    result = _constant(1.9875691500e-4)
+    for factor in (1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1, 1.0, 1.0):
+        result = _fma(builder, result, rest, _constant(factor))
+    whole = builder.add(builder.fptosi(turns, _INTS), _whole(127))
+    power = builder.bitcast(builder.shl(whole, _whole(23)), _FLOATS)
+    small = builder.fcmp_ordered("<", value, _constant(-87.0))
+    return builder.select(small, _constant(0.0), builder.fmul(result, power))
+
+
+def _softmax(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """(row, vectors, address of its maximum, address of its 16 partial sums): the row becomes exponentials."""
+    row, vectors, most, sums = arguments
+    largest = _splat(builder, _load(builder, most, _int64(0), _FLOAT))
+    total = _accumulators(builder, 1)[0]
+    with cgutils.for_range(builder, vectors) as loop:
+        place = builder.mul(loop.index, _int64(64))
+        value = _exponential(builder, builder.fsub(_load(builder, row, place, _FLOATS), largest))
+        _store(builder, value, builder.add(row, place))
+        builder.store(builder.fadd(builder.load(total), value), total)
+    _store(builder, builder.load(total), sums)
+    return context.get_dummy_value()
+
+
+def _gated(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """(gates, ups, outputs, vectors): silu(gate) * up, by exponentials of negative numbers only."""
+    gates, ups, outputs, vectors = arguments
+    with cgutils.for_range(builder, vectors) as loop:
+        place = builder.mul(loop.index, _int64(64))
+        gate = _load(builder, gates, place, _FLOATS)
+        size = _exponential(builder, builder.fsub(_constant(0.0), _call(builder, "llvm.fabs.v16f32", [gate])))
+        positive = builder.fcmp_ordered(">=", gate, _constant(0.0))
+        above = builder.select(positive, _constant(1.0), size)
+        share = builder.fdiv(above, builder.fadd(_constant(1.0), size))
+        up = _load(builder, ups, place, _FLOATS)
+        _store(builder, builder.fmul(builder.fmul(gate, share), up), builder.add(outputs, place))
+    return context.get_dummy_value()
+
+
+def _arrive(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    place = _pointer(builder, arguments[0], ir.IntType(64))
+    return builder.atomic_rmw("add", place, arguments[1], "seq_cst")
+
+
+def _glance(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return builder.load_atomic(_pointer(builder, arguments[0], ir.IntType(64)), "seq_cst", 8)
+
+
+softmax = _as_intrinsic(_softmax, 4)
+gated = _as_intrinsic(_gated, 4)
+arrive = _as_intrinsic(_arrive, 2, types.int64)
+glance = _as_intrinsic(_glance, 1, types.int64)
