@@ -176,6 +176,37 @@ def coverage_at_risk(curve: RiskCoverage, most: float) -> float:
     return float(np.max(curve.coverage[curve.risk <= most], initial=0.0))
 
 
+def risk_bound(wrong: int, accepted: int, *, doubt: float) -> float:
+    """Return the upper bound of a risk seen as `wrong` of `accepted` (Clopper and Pearson 1934), wrong with `doubt`.
+
+    The bound is the risk at which so few wrong ones come with probability `doubt`; 1 where nothing was accepted.
+    """
+    if accepted <= wrong:
+        return 1.0
+    low, high = wrong / accepted, 1.0
+    for _ in range(60):  # halving: to within 1e-18
+        middle = (low + high) / 2
+        low, high = (middle, high) if _at_most(wrong, accepted, middle) > doubt else (low, middle)
+    return high
+
+
+def threshold_for_risk(curve: RiskCoverage, most: float, *, doubt: float = 0.1) -> float | None:
+    """Return the lowest threshold whose risk is at most `most` but for `doubt`; None where none is shown to be.
+
+    Thresholds are tried from the strictest on and the first that fails ends the search, so that `doubt` holds for the
+    one returned (fixed-sequence testing; Angelopoulos et al. 2021, Learn then Test). A threshold that accepts too few
+    questions to be tested even without an error is passed over, which depends on their number alone.
+    """
+    chosen = None
+    for threshold, accepted, wrong in zip(curve.thresholds, curve.accepted, curve.wrong, strict=True):
+        if risk_bound(0, int(accepted), doubt=doubt) > most:
+            continue
+        if risk_bound(int(wrong), int(accepted), doubt=doubt) > most:
+            break
+        chosen = float(threshold)
+    return chosen
+
+
 def brier(probabilities: ArrayLike, outcomes: ArrayLike) -> float:
     """Return the mean squared distance of probabilities from outcomes of 0 and 1 (Brier 1950)."""
     return float(np.mean((np.asarray(probabilities, dtype=np.float64) - np.asarray(outcomes, dtype=np.float64)) ** 2))
@@ -192,6 +223,18 @@ def expected_calibration_error(probabilities: ArrayLike, outcomes: ArrayLike, *,
 def percentile(values: Sequence[float], share: float) -> float:
     """Return the value below which a share of the values lies, linear between neighbours; 0 for none."""
     return float(np.quantile(np.asarray(values, dtype=np.float64), share)) if len(values) else 0.0
+
+
+def _at_most(wrong: int, accepted: int, risk: float) -> float:
+    """Return the probability of at most `wrong` errors among `accepted` at a risk between 0 and 1."""
+    if risk <= 0 or risk >= 1:
+        return float(risk <= 0)
+    logs = [
+        math.lgamma(accepted + 1) - math.lgamma(number + 1) - math.lgamma(accepted - number + 1)
+        + number * math.log(risk) + (accepted - number) * math.log1p(-risk)
+        for number in range(wrong + 1)
+    ]  # fmt: skip
+    return math.fsum(map(math.exp, logs))
 
 
 def _discounted(gains: Sequence[float]) -> float:
