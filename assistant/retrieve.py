@@ -118,10 +118,23 @@ def retrieve_for_answer(query: str, *, tools: RetrievalTools, scope: Scope) -> l
 
 def _search(query: str, tools: RetrievalTools, scope: Scope, conditions: tuple[Condition, ...]) -> list[Passage]:
     limit = tools.settings.candidates * (_CATALOGUE_FACTOR if tools.summary.products.records else 1)
-    dense = tools.index.search_dense(tools.embedder.embed([query])[0], conditions=conditions, limit=limit)
+    vector = tools.embedder.embed([query])[0]
+    dense = tools.index.search_dense(vector, conditions=conditions, limit=limit)
     by_words = tools.index.search_words(query, conditions=conditions, limit=limit)
+    if tools.settings.fusion == "both":
+        by_vector, in_words = _ids_not_in(dense, by_words), _ids_not_in(by_words, dense)
+        if by_vector:
+            dense += tools.index.search_dense(vector, conditions=conditions, limit=len(by_vector) + 1, ids=by_vector)
+        if in_words:
+            by_words += tools.index.search_words(query, conditions=conditions, limit=len(in_words) + 1, ids=in_words)
     _check_access([*dense, *by_words], scope)
     return fuse(dense, by_words, how=tools.settings.fusion)
+
+
+def _ids_not_in(found: Sequence[Stored], others: Sequence[Stored]) -> list[str]:
+    """Return the ids of `others` that `found` lacks: what one search has still to score."""
+    held = {chunk.id for chunk in found}
+    return [chunk.id for chunk in others if chunk.id not in held]
 
 
 def _documents_named(query: str, first: Passage, tools: RetrievalTools) -> list[str]:
@@ -218,12 +231,15 @@ def _order(passage: Passage) -> tuple[float, str]:
 def fuse(dense: Sequence[Stored], by_words: Sequence[Stored], *, how: str = "distribution") -> list[Passage]:
     """Fuse two ranked lists, best first.
 
-    `distribution` sums each score's place within the mean +- 3 standard deviations of its list; `rank` sums
-    reciprocal ranks with constant 60 (Cormack, Clarke and Buettcher, SIGIR 2009).
+    `distribution` sums each score's place within the mean +- 3 standard deviations of its list; `both` does so over
+    all candidates, each of which both searches have scored (0 where no word is shared); `rank` sums reciprocal ranks
+    with constant 60 (Cormack, Clarke and Buettcher, SIGIR 2009).
     """
-    normalise = _by_distribution if how == "distribution" else _by_rank
-    parts = (normalise(dense), normalise(by_words))
     chunks = {chunk.id: chunk for chunk in (*by_words, *dense)}
+    if how == "both":
+        dense, by_words = _with_zeros(dense, chunks), _with_zeros(by_words, chunks)
+    normalise = _by_rank if how == "rank" else _by_distribution
+    parts = (normalise(dense), normalise(by_words))
     dense_scores = {chunk.id: chunk.score for chunk in dense}
     word_scores = {chunk.id: chunk.score for chunk in by_words}
     fused = {key: sum(part.get(key, 0.0) for part in parts) for key in chunks}
@@ -251,6 +267,12 @@ def fit_context(
         kept.append(passage)
         left -= cost
     return kept
+
+
+def _with_zeros(found: Sequence[Stored], chunks: Mapping[str, Stored]) -> list[Stored]:
+    """Return a list with every candidate in it, those that the search gave no score at 0."""
+    held = {chunk.id for chunk in found}
+    return [*found, *(replace(chunk, score=0.0) for chunk in chunks.values() if chunk.id not in held)]
 
 
 def _by_distribution(found: Sequence[Stored]) -> Mapping[str, float]:

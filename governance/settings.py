@@ -51,7 +51,7 @@ class RetrievalSettings(_Section):
 
     candidates: int = Field(100, ge=1, le=1000, description="Passages taken from each of dense and sparse search.")
     top_k: int = Field(8, ge=1, le=200, description="Passages returned.")
-    fusion: Literal["distribution", "rank"] = Field("distribution", description="How dense and sparse are fused.")
+    fusion: Literal["distribution", "both", "rank"] = Field("distribution", description="How the searches are fused.")
     reader: str = Field("minilm-reader", description="What reads passages with the question; empty means nothing.")
     read: int = Field(32, ge=1, le=200, description="Passages that are read together with the question.")
 

@@ -93,12 +93,16 @@ class Stored:
 class Index(Protocol):
     """An open Generation. Safe to read from several threads."""
 
-    def search_dense(self, vector: Vector, *, conditions: Sequence[Condition], limit: int) -> list[Stored]:
-        """Return the nearest chunks by cosine, exactly, best first."""
+    def search_dense(
+        self, vector: Vector, *, conditions: Sequence[Condition], limit: int, ids: Sequence[str] = ()
+    ) -> list[Stored]:
+        """Return the nearest chunks by cosine, exactly, best first; with `ids`, among these chunks alone."""
         ...
 
-    def search_words(self, text: str, *, conditions: Sequence[Condition], limit: int) -> list[Stored]:
-        """Return the best chunks by BM25, best first."""
+    def search_words(
+        self, text: str, *, conditions: Sequence[Condition], limit: int, ids: Sequence[str] = ()
+    ) -> list[Stored]:
+        """Return the best chunks by BM25, best first; with `ids`, among these chunks alone."""
         ...
 
     def count(self, conditions: Sequence[Condition] = ()) -> int:

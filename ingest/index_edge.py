@@ -111,23 +111,27 @@ class EdgeIndex:
         self._lock = lock
         self._closing = threading.Lock()
 
-    def search_dense(self, vector: Vector, *, conditions: Sequence[Condition], limit: int) -> list[Stored]:
+    def search_dense(
+        self, vector: Vector, *, conditions: Sequence[Condition], limit: int, ids: Sequence[str] = ()
+    ) -> list[Stored]:
         """Return the nearest chunks by cosine, exactly."""
-        return self._query(edge.Query.Nearest(vector.tolist(), using=_DENSE), conditions, limit)
+        return self._query(edge.Query.Nearest(vector.tolist(), using=_DENSE), _filter(conditions, ids), limit)
 
-    def search_words(self, text: str, *, conditions: Sequence[Condition], limit: int) -> list[Stored]:
+    def search_words(
+        self, text: str, *, conditions: Sequence[Condition], limit: int, ids: Sequence[str] = ()
+    ) -> list[Stored]:
         """Return the best chunks by BM25; a text of stop words alone finds nothing."""
         weights = self._words.weigh_query(text)
         if not weights.indices:
             return []
         sparse = edge.SparseVector(indices=weights.indices, values=weights.values)
-        return self._query(edge.Query.Nearest(sparse, using=_WORDS), conditions, limit)
+        return self._query(edge.Query.Nearest(sparse, using=_WORDS), _filter(conditions, ids), limit)
 
-    def _query(self, query: Any, conditions: Sequence[Condition], limit: int) -> list[Stored]:
+    def _query(self, query: Any, where: Any, limit: int) -> list[Stored]:
         request = edge.QueryRequest(
             limit=limit,
             query=query,
-            filter=_filter(conditions),
+            filter=where,
             params=edge.SearchParams(exact=True),
             with_payload=True,
         )
@@ -188,8 +192,10 @@ def _index_payload(shard: Any) -> None:
         shard.update(edge.UpdateOperation.create_field_index(field, kind))
 
 
-def _filter(conditions: Sequence[Condition]) -> Any:
-    return edge.Filter(must=[_condition(condition) for condition in conditions]) if conditions else None
+def _filter(conditions: Sequence[Condition], ids: Sequence[str] = ()) -> Any:
+    among = [edge.HasIdCondition({point_id(chunk_id) for chunk_id in ids})] if ids else []
+    must = [*among, *(_condition(condition) for condition in conditions)]
+    return edge.Filter(must=must) if must else None
 
 
 def _condition(condition: Condition) -> Any:

@@ -107,24 +107,28 @@ class ServerIndex:
         self._collection = collection
         self._words = WordModel()  # a query's weights are all 1: the mean length does not matter
 
-    def search_dense(self, vector: Vector, *, conditions: Sequence[Condition], limit: int) -> list[Stored]:
+    def search_dense(
+        self, vector: Vector, *, conditions: Sequence[Condition], limit: int, ids: Sequence[str] = ()
+    ) -> list[Stored]:
         """Return the nearest chunks by cosine, exactly."""
-        return self._query(vector.tolist(), _DENSE, conditions, limit)
+        return self._query(vector.tolist(), _DENSE, _filter(conditions, ids), limit)
 
-    def search_words(self, text: str, *, conditions: Sequence[Condition], limit: int) -> list[Stored]:
+    def search_words(
+        self, text: str, *, conditions: Sequence[Condition], limit: int, ids: Sequence[str] = ()
+    ) -> list[Stored]:
         """Return the best chunks by BM25; a text of stop words alone finds nothing."""
         weights = self._words.weigh_query(text)
         if not weights.indices:
             return []
         sparse = models.SparseVector(indices=weights.indices, values=weights.values)
-        return self._query(sparse, _WORDS, conditions, limit)
+        return self._query(sparse, _WORDS, _filter(conditions, ids), limit)
 
-    def _query(self, query: Any, using: str, conditions: Sequence[Condition], limit: int) -> list[Stored]:
+    def _query(self, query: Any, using: str, where: models.Filter | None, limit: int) -> list[Stored]:
         found = self._client.query_points(
             self._collection,
             query=query,
             using=using,
-            query_filter=_filter(conditions),
+            query_filter=where,
             search_params=models.SearchParams(exact=True),
             limit=limit,
             with_payload=True,
@@ -167,8 +171,10 @@ def _point(entry: Entry, words: WordModel) -> models.PointStruct:
     )
 
 
-def _filter(conditions: Sequence[Condition]) -> models.Filter | None:
-    return models.Filter(must=[_condition(condition) for condition in conditions]) if conditions else None
+def _filter(conditions: Sequence[Condition], ids: Sequence[str] = ()) -> models.Filter | None:
+    among = [models.HasIdCondition(has_id=[point_id(chunk_id) for chunk_id in ids])] if ids else []
+    must = [*among, *(_condition(condition) for condition in conditions)]
+    return models.Filter(must=must) if must else None
 
 
 def _condition(condition: Condition) -> models.FieldCondition:

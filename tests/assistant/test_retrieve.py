@@ -32,13 +32,17 @@ class ListIndex:
         self.asked: list[Sequence[Condition]] = []
         self.whole: list[Stored] = []
 
-    def search_dense(self, vector: Vector, *, conditions: Sequence[Condition], limit: int) -> list[Stored]:
+    def search_dense(
+        self, vector: Vector, *, conditions: Sequence[Condition], limit: int, ids: Sequence[str] = ()
+    ) -> list[Stored]:
         self.asked.append(conditions)
-        return self.dense[:limit]
+        return [chunk for chunk in self.dense if not ids or chunk.id in ids][:limit]
 
-    def search_words(self, text: str, *, conditions: Sequence[Condition], limit: int) -> list[Stored]:
+    def search_words(
+        self, text: str, *, conditions: Sequence[Condition], limit: int, ids: Sequence[str] = ()
+    ) -> list[Stored]:
         self.asked.append(conditions)
-        return self.by_words[:limit]
+        return [chunk for chunk in self.by_words if not ids or chunk.id in ids][:limit]
 
     def count(self, conditions: Sequence[Condition] = ()) -> int:
         return len(self.dense)
@@ -80,6 +84,24 @@ def test_distribution_fusion_is_the_sum_of_places_within_three_deviations() -> N
 def test_rank_fusion_is_the_sum_of_reciprocal_ranks() -> None:
     fused = fuse([stored(1, 0.9), stored(2, 0.5)], [stored(2, 9.0)], how="rank")
     assert [found.score for found in fused] == pytest.approx([1 / 62 + 1 / 61, 1 / 61])
+
+
+def test_fusion_by_both_counts_no_shared_word_as_zero() -> None:
+    dense = [stored(1, 0.9), stored(2, 0.5), stored(3, 0.1)]
+    fused = fuse(dense, [stored(2, 6.0), stored(3, 3.0)], how="both")
+    deviation, words_deviation = (0.32 / 3) ** 0.5, 6**0.5
+    first = next(found for found in fused if found.chunk.id == dense[0].id)
+    assert first.score == pytest.approx(0.5 + 0.4 / (6 * deviation) + 0.5 - 3 / (6 * words_deviation))
+    assert (first.dense_score, first.words_score) == (0.9, 0.0)
+
+
+def test_conditions_hold_where_candidates_are_scored_by_the_other_search() -> None:
+    index = ListIndex([stored(1, 0.9)], [stored(2, 3.0)])
+    settings = SETTINGS.model_copy(update={"fusion": "both"})
+    scope = Scope(("hr",))
+    retrieve("hotel", tools=replace(tools(index), settings=settings), scope=scope)
+    assert len(index.asked) == 4
+    assert all(set(scope.conditions()) <= set(conditions) for conditions in index.asked)
 
 
 def test_conditions_go_into_every_query() -> None:

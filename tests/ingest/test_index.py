@@ -87,6 +87,23 @@ def test_word_search_finds_the_rare_word(engine: IndexEngine) -> None:
     index.close()
 
 
+def test_given_chunks_are_scored_as_in_a_whole_search(engine: IndexEngine) -> None:
+    engine.build("g1", ENTRIES)
+    index = engine.open("g1")
+    ids = [ENTRIES[number].chunk.id for number in (3, 5, 78)]
+    readable = [readable_by(())]
+    vector = ENTRIES[3].vector
+    whole = {chunk.id: chunk.score for chunk in index.search_dense(vector, conditions=[], limit=600)}
+    found = index.search_dense(vector, conditions=readable, limit=4, ids=ids)
+    assert {chunk.id for chunk in found} == {ids[0], ids[2]}  # 5 may not be read, though it is asked for
+    assert [chunk.score for chunk in found] == pytest.approx([whole[chunk.id] for chunk in found])
+    first = index.search_words("clause code78", conditions=[], limit=20)[0]
+    by_words = index.search_words("clause code78", conditions=[], limit=4, ids=ids)
+    assert by_words[0].id == ids[2]
+    assert by_words[0].score == pytest.approx(first.score)
+    index.close()
+
+
 def test_what_may_not_be_read_is_never_found(engine: IndexEngine) -> None:
     engine.build("g1", ENTRIES)
     index = engine.open("g1")
