@@ -31,7 +31,7 @@ _SUMMARY = re.compile(
 )
 _ATTRIBUTE = (
     re.compile(
-        r"\b(?:what(?:'s|\s+is|\s+are)|which|tell\s+me|show)\s+(?:the\s+)?(?P<asked>.+?)\s+(?:of|for)\s+(?P<first>.+)",
+        r"\b(?:what(?:'s|\s+is|\s+are)|which|tell\s+me|show|need)\s+(?:the\s+)?(?P<asked>.+?)\s+(?:of|for)\s+(?P<first>.+)",
         re.I,
     ),
     re.compile(
@@ -39,6 +39,12 @@ _ATTRIBUTE = (
         re.I,
     ),
 )
+_PRICE = (
+    re.compile(r"\bwhat\s+(?:does|do)\s+(?P<first>.+?)\s+cost\s*\??$", re.I),
+    re.compile(r"^\s*how\s+much\s+(?:does\s+(?P<first>.+?)\s+cost|is\s+(?P<priced>.+?))\s*\??$", re.I),
+    re.compile(r"^\s*price\s+(?:of|for)\s+(?P<first>.+?)(?:\s+please)?\s*[?.]?$", re.I),
+)
+_VERB = re.compile(r"\b(?:is|are|do|does|there)\b", re.I)
 _TRAILING = re.compile(r"[\s?!.]+$")
 _ARTICLE = re.compile(r"^(?:the|a|an)\s+", re.I)
 _KEY_ATTRIBUTES = 8
@@ -120,9 +126,19 @@ def read_request(question: str, facts: ProductFacts) -> Request | None:
     limits = read_limits(question, facts)
     if limits:
         return Request("list", (_beside(question, limits),), limits=limits)
+    return _read_attribute(question, facts)
+
+
+def _read_attribute(question: str, facts: ProductFacts) -> Request | None:
+    """Return which attribute of which product is asked for; a price has its own ways of being asked."""
+    for pattern in _PRICE:
+        found = pattern.search(question)
+        if found and _is_attribute("price", facts):
+            subject = next(part for part in found.groups() if part)
+            return Request("attribute", (_subject(subject),), asked="price")
     for pattern in _ATTRIBUTE:
         found = pattern.search(question)
-        if found and _is_attribute(found["asked"], facts):
+        if found and not _VERB.search(found["asked"]) and _is_attribute(found["asked"], facts):
             return Request("attribute", (_subject(found["first"]),), asked=_subject(found["asked"]))
     return None
 

@@ -186,6 +186,12 @@ def test_a_record_that_does_not_state_the_attribute_is_not_listed(records: list[
         ("Which monitors cost less than 300 euros?", "list", ("monitors",), ""),
         ("What is the notice period of the contract?", None, (), ""),
         ("Who pays for travel?", None, (), ""),
+        ("What does the Acme L24 cost?", "attribute", ("Acme L24",), "price"),
+        ("How much is the Acme L24?", "attribute", ("Acme L24",), "price"),
+        ("how much does the L27 cost", "attribute", ("L27",), "price"),
+        ("Price for the Acme L24 please", "attribute", ("Acme L24",), "price"),
+        ("I need the weight of the L27.", "attribute", ("L27",), "weight"),
+        ("Which product colours are there for the L24?", None, (), ""),
     ],
 )
 def test_a_question_is_read_as_what_it_asks(
