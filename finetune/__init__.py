@@ -5,14 +5,15 @@
       reader_documents  labelled documents: passages in place, near misses by word overlap
       reader_questions  how people ask (reader_questions.toml)
       reader_contracts  CUAD, LegalBench-RAG, definitions
-      reader_policies   PolicyQA
-      reader_headings   headings of handbook pages and contracts as questions
+      reader_headings   headings of handbook pages, policies and contracts as questions
       reader_tables     TAT-QA
       reader_products   catalogue records
     reader_train      command: groups to the adapter that `assistant.reader_convert` merges, and its manifest
       reader_batches    groups as tensors
       reader_model      the encoder with low-rank updates and three heads
       reader_losses     ranking, answerability, span
+      reader_scores     all passages of a document, read against a question
+      reader_mine       near misses that an earlier adapter takes for answers
       reader_manifest   what a training run states about itself
     reader_check      command: p@1, AUROC and span F1 of an adapter, by source
 

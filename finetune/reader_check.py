@@ -5,6 +5,7 @@
 - precision_at_1: share of the groups, with an answering passage and others, whose best ranked passage answers;
 - auroc: of the answerability logit, over the passages whose label is known;
 - span_f1: mean F1 over tokens of the best start and end against the first marked span.
+- documents: auroc of the highest answerability of all passages of a document, over questions of known answer.
 
 A figure that a source cannot give is absent, never zero. Only the first window of a passage is read here.
 """
@@ -26,6 +27,7 @@ from finetune.reader_batches import NO_SPAN, Encoder, make_batch
 from finetune.reader_groups import ANSWERS, UNKNOWN, Group, Split, read_groups
 from finetune.reader_losses import mask_spans
 from finetune.reader_model import load_adapter
+from finetune.reader_scores import Documents, score_documents
 from governance.errors import ProvenantError
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 _GROUPS_AT_ONCE = 40
 GROUPS_OF_A_SOURCE = 250
+_DOCUMENT_QUESTIONS = 2000
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,19 @@ def check_reader(
         }
     reader.train(was_training)
     return found
+
+
+def check_documents(
+    reader: torch.nn.Module, groups: Sequence[Group], documents: Documents, encoder: Encoder, *, workers: int = 0
+) -> dict[str, float | int | None]:
+    """Return by how much the best passage tells documents that answer from those that do not, CUAD's categories."""
+    asked = _drawn([group for group in groups if group.source == "cuad"], _DOCUMENT_QUESTIONS)
+    best, labels = [], []
+    for group, scores in score_documents(reader, asked, documents, encoder, workers=workers):
+        best.append(float(scores[:, 1].max()))
+        labels.append(int(any(one.label == ANSWERS for one in group.candidates)))
+    both = len(set(labels)) == 2
+    return {"groups": len(labels), "auroc": round(auroc(best, labels), 4) if both else None}
 
 
 def _drawn(groups: Sequence[Group], most: int) -> list[Group]:
@@ -151,13 +167,15 @@ def main() -> None:
     arguments = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        groups = [group for group in read_groups(arguments.data).groups if group.split == arguments.split]
+        data = read_groups(arguments.data)
+        groups = [group for group in data.groups if group.split == arguments.split]
         reader = load_adapter(arguments.base, arguments.adapter).to(device)
         encoder = Encoder(arguments.base / "tokenizer.json")
-        figures = check_reader(reader, groups, encoder, device=device, most=arguments.groups)
+        figures = figures_value(check_reader(reader, groups, encoder, device=device, most=arguments.groups))
+        figures["documents"] = check_documents(reader, groups, data.documents, encoder)
     except ProvenantError as error:
         parser.exit(error.exit_code, f"{error}\n")
-    sys.stdout.write(json.dumps(figures_value(figures), indent=2) + "\n")
+    sys.stdout.write(json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":

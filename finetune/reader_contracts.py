@@ -27,7 +27,6 @@ SOURCES = {
 }
 _CUAD = "contracts/cuad"
 _LEGALBENCH = "contracts/legalbench_rag"
-_SHARE_OF_UNANSWERED = 0.65
 _SHARE_OF_DEFINITIONS = 0.35
 _DEFINITION = re.compile(
     r"[“\"]([A-Z][\w \-]{2,40})[”\"],?\s+(?:means|shall mean|refers to|is defined as)\b"  # “Term” means
@@ -51,7 +50,7 @@ def read_contracts(material: Material) -> dict[str, LabelledDocument]:
 
 
 def cuad_groups(material: Material, contracts: Contracts, phrasings: Phrasings) -> Iterator[Group]:
-    """Yield a group for two wordings of each category that a contract marks, for one of most that it does not."""
+    """Yield a group for three wordings of each category that a contract marks, for one of each that it does not."""
     draw, shelf = material.draw("cuad"), Shelf(contracts.values())
     details = {
         row["category"]: row["question"].split("Details:")[-1].strip()
@@ -65,20 +64,17 @@ def cuad_groups(material: Material, contracts: Contracts, phrasings: Phrasings) 
                 continue
             wordings = [*phrasings.of_category(category), details[category], category]
             pick = Picking(draw, shelf, near_misses=4 if spans else 3)
-            for wording in sample(wordings, 2 if spans else 1, draw):
+            for wording in sample(wordings, 3 if spans else 1, draw):
                 question = manner.asked(wording, draw)
-                if not spans and draw.random() >= _SHARE_OF_UNANSWERED:
-                    continue
                 made = group_of_spans(contracts[name], question, spans, source="cuad", pick=pick)
                 yield from [made] if made else []
 
 
-def legalbench_groups(material: Material, contracts: Contracts) -> Iterator[Group]:
+def legalbench_groups(material: Material, contracts: Contracts, agreements: Contracts) -> Iterator[Group]:
     """Yield the groups of LegalBench-RAG's questions; ContractNLI's are also asked without their first half."""
     pick = Picking(material.draw("lbr_cuad"), Shelf(contracts.values()))
     for row in material.rows(f"{_LEGALBENCH}/cuad_rebuilt.jsonl"):
         yield from _legalbench(contracts, row, [row["question"]], source="lbr_cuad", pick=pick)
-    agreements = _read_agreements(material)
     pick = Picking(material.draw("lbr_contractnli"), Shelf(agreements.values()))
     for row in material.rows(f"{_LEGALBENCH}/contractnli.jsonl"):
         wordings = [row["question"], row["question"].split("; ", 1)[-1]]
@@ -94,15 +90,23 @@ def definition_groups(material: Material, contracts: Contracts, phrasings: Phras
             if found is None or draw.random() >= _SHARE_OF_DEFINITIONS:
                 continue
             question = draw.choice(phrasings.definition).format(term=found.group(1))
-            others = [
-                other
-                for other in document.ranked(question)
-                if other != number and found.group()[:20] not in document.placed[other].passage.text
-            ]
+            touched = _holding(document, found.group()[:20])
+            others = [other for other in document.ranked(question) if other not in touched]
             span = (found.start(), _sentence_end(placed.passage.text, found.end()))
             candidates = [document.candidate(number, ANSWERS, [span])]
             candidates += [document.candidate(other, ANSWERS_NOT) for other in sample(others[:8], 5, draw)]
-            yield Group(question, "definition", document.name, document.split, tuple(candidates))
+            yield Group(question, "definition", document.name, document.split, tuple(candidates), touched)
+
+
+def read_agreements(material: Material) -> dict[str, LabelledDocument]:
+    """Return the ContractNLI agreements by logical name, those that reading would move left out."""
+    agreements = {}
+    for name in dict.fromkeys(row["doc_id"] for row in material.rows(f"{_LEGALBENCH}/contractnli.jsonl")):
+        text = material.text(f"{_LEGALBENCH}/corpus/{name}")
+        document = cut_text(text, name=name, split=split_of(name), tokens=material.tokens)
+        if document is not None:
+            agreements[name] = document
+    return agreements
 
 
 @dataclass(frozen=True)
@@ -113,12 +117,14 @@ class _Manner:
     title: str
 
     def asked(self, question: str, draw: random.Random) -> str:
-        style = draw.random()
-        if style < 0.25 and self.parties:
-            return f"{question.rstrip('?')} in the {self.title} with {draw.choice(self.parties)}?"
-        if style < 0.4 and self.parties:
+        style, asked = draw.random(), question.rstrip("?")
+        if style < 0.2 and self.parties:
+            return f"{asked} in the {self.title} with {draw.choice(self.parties)}?"
+        if style < 0.35 and self.parties:
             return f"In the {' / '.join(self.parties)} {self.title.lower()}: {question[0].lower()}{question[1:]}"
-        return f"Consider the {self.title}; {question}" if style < 0.55 else question
+        if style < 0.5 and self.parties:
+            return f"{asked} under {draw.choice(self.parties)}'s {draw.choice([self.title, self.title.lower()])}?"
+        return f"Consider the {self.title}; {question}" if style < 0.6 else question
 
 
 def _manner(rows: Sequence[Row]) -> _Manner:
@@ -137,16 +143,6 @@ def _by_contract(material: Material, contracts: Contracts) -> dict[str, list[Row
     return rows
 
 
-def _read_agreements(material: Material) -> dict[str, LabelledDocument]:
-    agreements = {}
-    for name in dict.fromkeys(row["doc_id"] for row in material.rows(f"{_LEGALBENCH}/contractnli.jsonl")):
-        text = material.text(f"{_LEGALBENCH}/corpus/{name}")
-        document = cut_text(text, name=name, split=split_of(name), tokens=material.tokens)
-        if document is not None:
-            agreements[name] = document
-    return agreements
-
-
 def _legalbench(
     documents: Contracts, row: Row, wordings: Sequence[str], *, source: str, pick: Picking
 ) -> Iterator[Group]:
@@ -154,6 +150,10 @@ def _legalbench(
     for wording in wordings if document else ():
         made = document and group_of_spans(document, wording, _spans(row), source=source, pick=pick)
         yield from [made] if made else []
+
+
+def _holding(document: LabelledDocument, words: str) -> tuple[int, ...]:
+    return tuple(number for number, placed in enumerate(document.placed) if words in placed.passage.text)
 
 
 def _spans(row: Row) -> list[Span]:

@@ -10,22 +10,20 @@ products that the samples show are left out. Passages are cut by the tokens of t
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 
-from finetune import reader_contracts, reader_headings, reader_policies, reader_products, reader_tables
-from finetune.reader_groups import Group, Split, split_of, write_groups
+from finetune import reader_contracts, reader_headings, reader_products, reader_tables
+from finetune.reader_groups import Group, GroupFile, Split, split_of, write_groups
 from finetune.reader_material import Material
 from finetune.reader_questions import load_phrasings
 from governance.errors import ProvenantError
 from governance.settings import load_settings
 from ingest.embed import load_embedder
 
-__all__ = ["SOURCES", "Split", "main", "make_groups", "split_of"]
+__all__ = ["SOURCES", "Split", "main", "make_data", "split_of"]
 
 SOURCES = {
     **reader_contracts.SOURCES,
-    **reader_policies.SOURCES,
     **reader_tables.SOURCES,
     **reader_headings.SOURCES,
     **reader_products.SOURCES,
@@ -33,17 +31,22 @@ SOURCES = {
 _SAMPLES = Path(__file__).parent.parent / "samples"
 
 
-def make_groups(material: Material) -> Iterator[Group]:
-    """Yield the groups of all sources. Raises BadInput where a set is not in the folder."""
+def make_data(material: Material) -> GroupFile:
+    """Return the groups of all sources. Raises BadInput where a set is not in the folder."""
     phrasings = load_phrasings()
     contracts = reader_contracts.read_contracts(material)
-    yield from reader_contracts.cuad_groups(material, contracts, phrasings)
-    yield from reader_contracts.legalbench_groups(material, contracts)
-    yield from reader_contracts.definition_groups(material, contracts, phrasings)
-    yield from reader_policies.policyqa_groups(material)
-    yield from reader_tables.tatqa_groups(material)
-    yield from reader_headings.heading_groups(material, contracts.values(), phrasings)
-    yield from reader_products.product_groups(material, phrasings)
+    agreements = reader_contracts.read_agreements(material)
+    groups: list[Group] = [
+        *reader_contracts.cuad_groups(material, contracts, phrasings),
+        *reader_contracts.legalbench_groups(material, contracts, agreements),
+        *reader_contracts.definition_groups(material, contracts, phrasings),
+        *reader_tables.tatqa_groups(material),
+        *reader_headings.heading_groups(material, contracts.values(), phrasings),
+        *reader_products.product_groups(material, phrasings),
+    ]
+    asked = {group.document for group in groups if group.touched is not None}
+    documents = {name: one.passages for name, one in sorted((contracts | agreements).items()) if name in asked}
+    return GroupFile(SOURCES, tuple(groups), documents)
 
 
 def main() -> None:
@@ -58,7 +61,7 @@ def main() -> None:
     try:
         tokens = load_embedder(load_settings().models, arguments.embedder)
         material = Material(arguments.data, arguments.samples, tokens, arguments.seed)
-        write_groups(arguments.out, make_groups(material), sources=SOURCES)
+        write_groups(arguments.out, make_data(material))
     except ProvenantError as error:
         parser.exit(error.exit_code, f"{error}\n")
 

@@ -53,6 +53,11 @@ class LabelledDocument:
         wanted = sorted(set(stems(question)))
         return sorted(range(len(self.placed)), key=lambda number: -self._score(number, wanted))
 
+    @property
+    def passages(self) -> tuple[Passage, ...]:
+        """The passages in their order."""
+        return tuple(placed.passage for placed in self.placed)
+
     def candidate(self, number: int, label: Label, spans: Iterable[Span] = ()) -> Candidate:
         """Return a passage by its number, labelled."""
         return Candidate(self.placed[number].passage, label, tuple(spans))
@@ -148,7 +153,8 @@ def group_of_spans(
     if spans:
         others = pick.shelf.near_misses(document, question, most=1, draw=pick.draw)
         candidates += [Candidate(passage, UNKNOWN) for passage in others]
-    return Group(question, source, document.name, document.split, tuple(candidates))
+    touched = tuple(number for number, placed in enumerate(document.placed) if _touches(placed, spans))
+    return Group(question, source, document.name, document.split, tuple(candidates), touched)
 
 
 def spans_in(placed: Placed, spans: Iterable[Span]) -> list[Span]:

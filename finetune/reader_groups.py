@@ -2,14 +2,15 @@
 
 It knows texts, labels and splits, never a tensor and never where a set came from. Rules: the split is by document and
 by digest of its name, so that nothing a figure is reported on was ever trained on; a span points into the text of its
-own passage. The file is JSON lines: first {"sources", "passages"}, then one group to a line, its candidates by key.
+own passage. The file is JSON lines: first {"sources", "passages", "documents"}, then one group to a line, its
+candidates by key.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -51,21 +52,27 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Group:
-    """A question asked of one document, with its candidates."""
+    """A question asked of one document, with its candidates.
+
+    `touched` are the numbers of the passages of the document that hold part of an answer, None where its answers were
+    not marked throughout: all other passages are known not to answer.
+    """
 
     question: str
     source: str
     document: str
     split: Split
     candidates: tuple[Candidate, ...]
+    touched: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
 class GroupFile:
-    """What a data file holds: the groups, and the licence of each source by its name."""
+    """What a data file holds: the groups, the licence of each source by its name, whole documents by theirs."""
 
     sources: Mapping[str, str]
     groups: tuple[Group, ...]
+    documents: Mapping[str, tuple[Passage, ...]]
 
 
 def split_of(document: str) -> Split:
@@ -85,14 +92,15 @@ def part_of(key: str, *, parts: int = 5) -> int:
     return int(hashlib.sha256(key.encode()).hexdigest(), 16) % parts
 
 
-def write_groups(path: Path, groups: Iterable[Group], *, sources: Mapping[str, str]) -> None:
-    """Write a data file; `sources` are the licences by name of the source. Equal groups give equal bytes."""
-    kept = list(groups)
-    passages = {candidate.passage.key: candidate.passage for group in kept for candidate in group.candidates}
+def write_groups(path: Path, data: GroupFile) -> None:
+    """Write a data file. Equal data give equal bytes."""
+    passages = {one.passage.key: one.passage for group in data.groups for one in group.candidates}
+    passages |= {passage.key: passage for whole in data.documents.values() for passage in whole}
     texts = {key: [passage.heading, passage.text, passage.document] for key, passage in passages.items()}
+    documents = {name: [passage.key for passage in whole] for name, whole in data.documents.items()}
     with path.open("w", encoding="utf-8") as file:
-        file.write(_line({"sources": dict(sources), "passages": texts}))
-        file.writelines(_line(_group_value(group)) for group in kept)
+        file.write(_line({"sources": dict(data.sources), "passages": texts, "documents": documents}))
+        file.writelines(_line(_group_value(group)) for group in data.groups)
 
 
 def read_groups(path: Path) -> GroupFile:
@@ -101,8 +109,9 @@ def read_groups(path: Path) -> GroupFile:
         with path.open(encoding="utf-8") as file:
             head = json.loads(next(file))
             passages = {key: Passage(*texts) for key, texts in head["passages"].items()}
+            documents = {name: tuple(passages[key] for key in keys) for name, keys in head["documents"].items()}
             groups = tuple(_read_group(json.loads(line), passages) for line in file)
-            return GroupFile(head["sources"], groups)
+            return GroupFile(head["sources"], groups, documents)
     except (OSError, StopIteration, KeyError, TypeError, ValueError) as error:
         raise BadInput(
             f"{path} is no file of training groups ({error!r}); make one with `python -m finetune.reader_data`."
@@ -120,6 +129,7 @@ def _group_value(group: Group) -> dict[str, object]:
         "document": group.document,
         "split": group.split,
         "candidates": [[one.passage.key, one.label, one.spans] for one in group.candidates],
+        "touched": group.touched,
     }
 
 
@@ -128,4 +138,5 @@ def _read_group(value: dict[str, Any], passages: Mapping[str, Passage]) -> Group
         Candidate(passages[key], label, tuple((start, end) for start, end in spans))
         for key, label, spans in value["candidates"]
     )
-    return Group(value["question"], value["source"], value["document"], value["split"], candidates)
+    touched = None if value["touched"] is None else tuple(value["touched"])
+    return Group(value["question"], value["source"], value["document"], value["split"], candidates, touched)

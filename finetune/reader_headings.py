@@ -1,4 +1,4 @@
-"""Headings: the heading of a passage asked as a question, of handbook pages and of contracts.
+"""Headings: the heading of a passage asked as a question, of handbook pages, policies and contracts.
 
 The heading is cut out of the passage, so that it is found by what it says. Nobody marked these, so other passages are
 UNKNOWN and no span is given: they teach the order of passages alone.
@@ -16,13 +16,14 @@ from finetune.reader_documents import LabelledDocument, Placed, Shelf, cut_parse
 from finetune.reader_groups import ANSWERS, UNKNOWN, Candidate, Group, Passage, split_in_two
 from finetune.reader_material import Material
 from finetune.reader_questions import Phrasings
-from governance.errors import BadInput
+from governance.errors import ProvenantError
 from ingest.documents import ParsedDocument
 from ingest.parse import parse_file
 from ingest.words import content_words
 
-SOURCES = {"heading": "18F handbook: CC0 1.0; CUAD v1: CC BY 4.0"}
+SOURCES = {"heading": "18F handbook: CC0 1.0; GSA and NIST policies: public domain; CUAD v1: CC BY 4.0"}
 _SHARE_OF_PAGES = 0.9
+_SHARE_OF_POLICIES = 0.7
 _SHARE_OF_CONTRACTS = 0.12
 _LEAST_PAGE_CHARACTERS = 300
 _LEAST_BODY_CHARACTERS = 120
@@ -31,9 +32,13 @@ _LEADING_NUMBER = re.compile(r"^[\dA-Za-z]{0,4}[.)\d]*\s+")
 
 
 def heading_groups(material: Material, contracts: Iterable[LabelledDocument], phrasings: Phrasings) -> Iterator[Group]:
-    """Yield a group for most headings of the handbook and some of the contracts."""
+    """Yield a group for most headings of the handbook and the policies and for some of the contracts."""
     draw = material.draw("heading")
-    for documents, share in ((list(_read_pages(material)), _SHARE_OF_PAGES), (list(contracts), _SHARE_OF_CONTRACTS)):
+    for documents, share in (
+        (list(_read_pages(material)), _SHARE_OF_PAGES),
+        (list(_read_policies(material)), _SHARE_OF_POLICIES),
+        (list(contracts), _SHARE_OF_CONTRACTS),
+    ):
         asking = _Asking(draw, Shelf(documents), phrasings.heading, share)
         for document in documents:
             yield from asking.groups_of(document)
@@ -85,10 +90,20 @@ def _read_pages(material: Material) -> Iterator[LabelledDocument]:
             yield cut_parsed(parsed, name=name, split=split_in_two(f"18f{path.stem}"), tokens=material.tokens)
 
 
+def _read_policies(material: Material) -> Iterator[LabelledDocument]:
+    """Yield the policies that can be read, without those of the samples."""
+    folder = material.data / "policies" / "pdf"
+    for path in sorted(folder.rglob("*.pdf")):
+        parsed = None if material.is_sample(path.name) else _parsed(path)
+        if parsed is not None:
+            name = f"policy/{path.relative_to(folder).as_posix()}"
+            yield cut_parsed(parsed, name=name, split=split_in_two(f"policy{path.stem}"), tokens=material.tokens)
+
+
 def _parsed(path: Path) -> ParsedDocument | None:
     try:
         return parse_file(path)
-    except BadInput:  # a page that is only a redirect, say
+    except ProvenantError:  # a page that is only a redirect, say, or a scan
         return None
 
 

@@ -33,11 +33,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Files:
-    """The files of a run: data, folder of the base encoder, adapter."""
+    """The files of a run: data, folder of the base encoder, adapter, and an earlier one that near misses come from."""
 
     data: Path
     base: Path
     adapter: Path
+    miner: Path | None = None
 
 
 def write_manifest(files: Files, data: GroupFile, *, recipe: Mapping[str, object], outcome: Outcome) -> Path:
@@ -51,6 +52,7 @@ def write_manifest(files: Files, data: GroupFile, *, recipe: Mapping[str, object
             "groups": count_groups(data.groups),
             "pairs": sum(len(group.candidates) for group in data.groups),
         },
+        "mined_with": digest_file(files.miner) if files.miner else None,
         "recipe": dict(recipe),
         "run": {"steps": outcome.steps, "seconds": round(outcome.seconds, 1), "device": outcome.device},
         "losses": {name: round(loss, 4) for name, loss in outcome.losses.items()},

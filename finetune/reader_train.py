@@ -1,11 +1,13 @@
 """Train the reader: groups of a data file to the adapter that `assistant.reader_convert` merges.
 
     python -m finetune.reader_train DATA_FILE --base FOLDER --out FILE [--steps N] [--seconds S] [--rank R] [--seed N]
+                                    [--mine-with ADAPTER]
 
 AdamW; the learning rate rises over 300 steps and falls to a hundredth, linearly in steps, or in time where --seconds
 ends a run first. bf16 on CUDA, float32 on the CPU. Rules: only groups of `train` are trained on; a run starts from the
 base and resumes nothing; the same seed on the same device gives the same bytes, unless --seconds is given, because
-then the clock decides. A manifest is written beside the adapter.
+then the clock decides. With --mine-with an earlier adapter first finds the near misses (`reader_mine`). A manifest is
+written beside the adapter.
 """
 
 from __future__ import annotations
@@ -22,11 +24,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finetune.reader_batches import Batch, DrawnBatches, Encoder, Sizes
-from finetune.reader_check import check_reader, figures_value
+from finetune.reader_check import check_documents, check_reader, figures_value
 from finetune.reader_groups import Group, read_groups
 from finetune.reader_losses import Losses, measure_losses
 from finetune.reader_manifest import Files, Outcome, write_manifest
+from finetune.reader_mine import mined, to_mine
 from finetune.reader_model import load_adapter, new_reader, save_adapter, trained_tensors
+from finetune.reader_scores import Documents, score_documents
 from governance.errors import BadInput, ProvenantError
 
 if TYPE_CHECKING:
@@ -37,9 +41,8 @@ SOURCE_WEIGHTS = {
     "lbr_cuad": 0.7,
     "lbr_contractnli": 1.5,
     "definition": 1.0,
-    "policyqa": 1.2,
     "tatqa": 1.5,
-    "heading": 0.5,
+    "heading": 0.7,
     "product": 0.6,
 }
 _REPORTED_STEPS = 500
@@ -189,17 +192,31 @@ def make_adapter(files: Files, *, recipe: Recipe, say: Say) -> Path:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     data = read_groups(files.data)
     encoder = Encoder(files.base / "tokenizer.json")
+    train = [group for group in data.groups if group.split == "train"]
     with repeatable(recipe.seed):
+        if files.miner:
+            train = _with_mined(
+                train, data.documents, load_adapter(files.base, files.miner).to(device), encoder, recipe
+            )
+            say(f"near misses of {len(to_mine(train))} groups mined")
         reader = new_reader(files.base, rank=recipe.rank).to(device)
-        train = [group for group in data.groups if group.split == "train"]
         progress = train_reader(reader, train, encoder, recipe=recipe, say=say)
         save_adapter(reader, files.adapter)
         test = [group for group in data.groups if group.split == "test"]
         stored = load_adapter(files.base, files.adapter).to(device)  # in half precision: what will be merged
         figures = figures_value(check_reader(stored, test, encoder, device=device))
+        figures["documents"] = check_documents(stored, test, data.documents, encoder, workers=recipe.workers)
     name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
     outcome = Outcome(progress.steps, progress.seconds, name, progress.losses, figures)
     return write_manifest(files, data, recipe=asdict(recipe), outcome=outcome)
+
+
+def _with_mined(
+    groups: list[Group], documents: Documents, miner: torch.nn.Module, encoder: Encoder, recipe: Recipe
+) -> list[Group]:
+    scored = score_documents(miner, to_mine(groups), documents, encoder, workers=recipe.workers)
+    found = [mined(group, scores, documents) for group, scores in scored]
+    return [*found, *(group for group in groups if group.touched is None)]
 
 
 def main() -> None:
@@ -213,10 +230,11 @@ def main() -> None:
     parser.add_argument("--rank", type=int, default=Recipe.rank)
     parser.add_argument("--seed", type=int, default=Recipe.seed)
     parser.add_argument("--workers", type=int, default=Recipe.workers, help="processes that draw batches")
+    parser.add_argument("--mine-with", type=Path, metavar="ADAPTER", help="an earlier adapter, to find near misses by")
     named = parser.parse_args()
     recipe = Recipe(named.steps, named.seconds, named.rank, named.seed, workers=named.workers)
     try:
-        make_adapter(Files(named.data, named.base, named.out), recipe=recipe, say=_say)
+        make_adapter(Files(named.data, named.base, named.out, named.mine_with), recipe=recipe, say=_say)
     except ProvenantError as error:
         parser.exit(error.exit_code, f"{error}\n")
 

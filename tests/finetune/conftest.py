@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from finetune.reader_groups import ANSWERS, ANSWERS_NOT, Candidate, Group, Passage, Split, write_groups
+from finetune.reader_groups import ANSWERS, ANSWERS_NOT, Candidate, Group, GroupFile, Passage, Split, write_groups
 
 THINGS = ("hotels", "flights", "meals", "taxis", "trains", "phones", "gifts", "books", "desks", "chairs")
 WORDS = ("the", "limit", "for", "is", "what", "dollars", "travel", "policy", "are", "never", "paid", ".", "?")
@@ -54,7 +54,7 @@ def tiny_group(number: int, split: Split) -> Group:
     at = text.index(answer)
     right = Candidate(Passage("Travel policy", text, document), ANSWERS, ((at, at + len(answer)),))
     wrong = Candidate(Passage("Travel policy", f"The {thing} are never paid.", document), ANSWERS_NOT)
-    return Group(f"What is the limit for {thing}?", "cuad", document, split, (wrong, right))
+    return Group(f"What is the limit for {thing}?", "cuad", document, split, (wrong, right), touched=(1,))
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +62,8 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data file of ten groups to train on and ten to test on."""
     path = tmp_path_factory.mktemp("data") / "groups.jsonl"
     groups = [tiny_group(number, split) for split in ("train", "test") for number in range(10)]
-    write_groups(path, groups, sources={"cuad": "made for this test"})
+    documents = {group.document: tuple(one.passage for one in group.candidates) for group in groups}
+    write_groups(path, GroupFile({"cuad": "made for this test"}, tuple(groups), documents))
     return path
 
 

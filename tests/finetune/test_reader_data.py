@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from finetune.reader_data import SOURCES, main, make_groups, split_of
-from finetune.reader_groups import ANSWERS, ANSWERS_NOT, UNKNOWN, Group, read_groups, write_groups
+from finetune.reader_data import SOURCES, main, make_data, split_of
+from finetune.reader_groups import ANSWERS, ANSWERS_NOT, UNKNOWN, Group, GroupFile, read_groups, write_groups
 from finetune.reader_manifest import count_groups
 from finetune.reader_material import Material
 from finetune.reader_questions import load_phrasings
@@ -27,8 +27,13 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
 
 
 @pytest.fixture(scope="module")
-def groups(material: Material) -> list[Group]:
-    return list(make_groups(material))
+def data(material: Material) -> GroupFile:
+    return make_data(material)
+
+
+@pytest.fixture(scope="module")
+def groups(data: GroupFile) -> list[Group]:
+    return list(data.groups)
 
 
 def test_every_source_gives_groups_and_states_its_licence(groups: list[Group]) -> None:
@@ -60,7 +65,6 @@ def test_spans_point_at_the_answer(groups: list[Group]) -> None:
         "lbr_cuad": "laws of the State of",
         "lbr_contractnli": "laws of the State of",
         "definition": "means the goods of order",
-        "policyqa": "5 days",
         "tatqa": "1,234",
     }
     seen = set()
@@ -111,19 +115,28 @@ def test_product_question_asks_what_the_record_states_or_states_nothing_alike(gr
 
 
 def test_building_again_gives_equal_groups_and_another_seed_others(groups: list[Group], material: Material) -> None:
-    assert list(make_groups(material)) == groups
+    assert list(make_data(material).groups) == groups
     other = Material(material.data, material.samples, material.tokens, seed=8)
-    assert list(make_groups(other)) != groups
+    assert list(make_data(other).groups) != groups
 
 
-def test_written_groups_come_back_equal(groups: list[Group], tmp_path: Path) -> None:
+def test_groups_of_marked_documents_know_what_touches_an_answer(data: GroupFile) -> None:
+    marked = [group for group in data.groups if group.touched is not None]
+    assert {group.source for group in marked} == {"cuad", "lbr_cuad", "lbr_contractnli", "definition"}
+    for group in marked:
+        whole = data.documents[group.document]
+        touched = {whole[number] for number in group.touched or ()}
+        assert {one.passage for one in group.candidates if one.label == ANSWERS} <= touched
+        assert not touched & {one.passage for one in group.candidates if one.label == ANSWERS_NOT}
+
+
+def test_written_groups_come_back_equal(data: GroupFile, tmp_path: Path) -> None:
     path = tmp_path / "groups.jsonl"
-    write_groups(path, groups, sources=SOURCES)
+    write_groups(path, data)
     read = read_groups(path)
-    assert list(read.groups) == groups
-    assert read.sources == SOURCES
+    assert read == data
     again = tmp_path / "again.jsonl"
-    write_groups(again, read.groups, sources=read.sources)
+    write_groups(again, read)
     assert again.read_bytes() == path.read_bytes()
 
 
@@ -137,7 +150,7 @@ def test_damaged_file_is_refused(stored: str, tmp_path: Path) -> None:
 
 def test_missing_set_is_named(material: Material, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"docs\.jsonl"):
-        list(make_groups(Material(tmp_path, material.samples, material.tokens)))
+        make_data(Material(tmp_path, material.samples, material.tokens))
 
 
 def test_category_without_a_wording_is_refused() -> None:
