@@ -30,9 +30,9 @@ def mined(group: Group, scores: Scores, documents: Documents) -> Group:
     return replace(group, candidates=(*rest, *(Candidate(one, ANSWERS_NOT) for one in hardest), *kept))
 
 
-def to_mine(groups: Sequence[Group]) -> list[Group]:
-    """Return the groups of documents whose answers were marked throughout."""
-    return [group for group in groups if group.touched is not None]
+def to_mine(groups: Sequence[Group]) -> list[int]:
+    """Return the numbers of the groups of documents whose answers were marked throughout."""
+    return [number for number, group in enumerate(groups) if group.touched is not None]
 
 
 def _hardest(scores: Scores, touched: set[int]) -> Iterator[int]:

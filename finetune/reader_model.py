@@ -7,6 +7,7 @@ stored. It knows tensors and their names and refuses to know what is read. Rules
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,6 +67,19 @@ def trained_tensors(reader: Any) -> dict[str, torch.nn.Parameter]:
     for head in ("head", "out", "span"):
         found |= {f"{head}.{name}": tensor for name, tensor in getattr(reader, head).named_parameters()}
     return found
+
+
+def merged_copy(reader: torch.nn.Module) -> torch.nn.Module:
+    """Return a reader that gives the same logits, its updates merged into the weights: for reading only."""
+    import torch
+
+    copied: Any = copy.deepcopy(reader).eval()
+    for _, layer, path in _linears(copied.encoder):
+        update = layer.get_submodule(path)
+        with torch.no_grad():
+            update.frozen.weight += ADAPTER_SCALE * update.c @ update.a
+        layer.set_submodule(path, update.frozen)
+    return copied  # type: ignore[no-any-return]
 
 
 def save_adapter(reader: torch.nn.Module, path: Path) -> None:

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from finetune.reader_batches import Batch, Encoder, make_batch
 from finetune.reader_groups import ANSWERS_NOT, Candidate, Group, Passage
+from finetune.reader_model import merged_copy
 
 if TYPE_CHECKING:
     import torch
 
-_ROWS = 768  # to a batch; a longer document is read in parts
+_ROWS = 768  # to a batch; a longer document is a batch of its own
+_ROWS_AT_ONCE = 256
 Scores = NDArray[np.float32]
 Documents = Mapping[str, tuple[Passage, ...]]
 
@@ -36,14 +38,28 @@ def score_documents(
     loaded = DataLoader(
         whole, batch_size=None, num_workers=workers, pin_memory=device == "cuda", prefetch_factor=4 if workers else None
     )
-    reader.eval()
+    reading = merged_copy(reader)
     asked = iter(groups)
     for chunk, batch in zip(whole.chunks, loaded, strict=True):
         with torch.no_grad(), torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda"):
-            parts = [reader(*(tensor.to(device) for tensor in part))[0] for part in _parts(batch)]
+            scores = _read(reading, batch.to(device))
         ends = np.cumsum([len(group.candidates) for group in chunk])[:-1]
-        for scores in np.split(torch.cat(parts).float().cpu().numpy(), ends):
-            yield next(asked), scores
+        for of_group in np.split(scores.cpu().numpy(), ends):
+            yield next(asked), of_group
+
+
+def _read(reader: torch.nn.Module, batch: Batch) -> torch.Tensor:
+    """Return scores (rows, 2) in order; rows are read with others of their length, so that little is padded."""
+    import torch
+
+    lengths = batch.mask.sum(dim=1)  # (rows,)
+    order = lengths.argsort()
+    scores = torch.empty((len(order), 2), device=order.device)
+    for part in order.split(_ROWS_AT_ONCE):  # type: ignore[no-untyped-call]
+        width = int(lengths[part[-1]])
+        ids, types, mask = (tensor[part, :width] for tensor in (batch.ids, batch.types, batch.mask))
+        scores[part] = reader(ids, types, mask)[0].float()
+    return scores
 
 
 class _Whole:
@@ -73,9 +89,3 @@ class _Whole:
 def _asked(group: Group, documents: Documents) -> Group:
     candidates = tuple(Candidate(passage, ANSWERS_NOT) for passage in documents[group.document])
     return Group(group.question, group.source, group.document, group.split, candidates)
-
-
-def _parts(batch: Batch) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-    for at in range(0, len(batch.ids), _ROWS):
-        rows = slice(at, at + _ROWS)
-        yield batch.ids[rows], batch.types[rows], batch.mask[rows]

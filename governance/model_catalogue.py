@@ -15,7 +15,7 @@ from governance.digests import digest_value
 from governance.errors import NotFound
 
 ModelKind = Literal["llm", "embedder", "reader"]
-READER_ADAPTER = "sha256:e7ee523307ccf2e5a93a7513cf0fc6c2bcb54b70da7df24995c45f5b4655bfec"
+READER_ADAPTER = "sha256:621ae1837132cd4d596305f5b3209a207082b38818d86429e1c9c4fb095f8d3a"
 """The Digest of the adapter that the package ships; the reader is the embedder's base with it merged in."""
 
 
@@ -133,7 +133,7 @@ _MINILM = ModelEntry(
 _READER = ModelEntry(
     name="minilm-reader",
     kind="reader",
-    revision="1",
+    revision="2",
     licence="Apache-2.0",
     wheels=_MINILM.wheels,
     files=_MINILM.files,
