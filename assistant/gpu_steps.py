@@ -2,15 +2,16 @@
 
 It knows slots and refuses to know users, waiting or end tokens. Rules: a step is the same work whatever the slots
 hold, so on CUDA it is captured once per number of rows and replayed; which token was chosen stays on the device and
-is read back later; a graph is captured after warming up on a side stream, and all graphs share one memory pool, so
+is read back later; recording a step moves every row to the scratch slot, so rows are shown only after the step they
+are for is recorded; a graph is captured after warming up on a side stream, and all graphs share one memory pool, so
 they run one after another on one stream.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from assistant.gpu_operations import PlainOperations, State, new_state
 from assistant.gpu_weights import Weights
@@ -35,16 +36,53 @@ class Readback:
         return [int(token) for token in self.tokens.tolist()]
 
 
-class Decoder:
-    """Steps of one model over one cache."""
+class Recorded(Protocol):
+    """Work that can be done again."""
 
-    def __init__(self, weights: Weights, operations: PlainOperations, *, capture: bool) -> None:
+    def replay(self) -> None:
+        """Do the work once more on the same tensors."""
+
+
+class Recorder(Protocol):
+    """Makes work repeatable; it may do the work any number of times while recording."""
+
+    def __call__(self, work: Callable[[], None], /) -> Recorded:
+        """Return the recorded work."""
+
+
+class GraphRecorder:
+    """Records CUDA graphs that share one memory pool."""
+
+    def __init__(self) -> None:
+        self._pool: Any = None
+
+    def __call__(self, work: Callable[[], None]) -> Recorded:
+        """Warm up on a side stream, then capture."""
+        import torch
+
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call, unused-ignore]
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(_WARM_UPS):
+                work()
+        torch.cuda.current_stream().wait_stream(side)
+        torch.cuda.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+            work()
+        self._pool = self._pool or graph.pool()
+        return graph
+
+
+class Decoder:
+    """Steps of one model over one cache, recorded where a recorder is given."""
+
+    def __init__(self, weights: Weights, operations: PlainOperations, *, recorder: Recorder | None) -> None:
         self.weights = weights
         self.operations = operations
         self.state: State = operations.state
-        self._capture = capture
-        self._graphs: dict[tuple[int, int], Any] = {}
-        self._pool: Any = None
+        self._recorder = recorder
+        self._recorded: dict[tuple[int, int], Recorded] = {}
         self._shown: list[int] = []
 
     @property
@@ -53,11 +91,11 @@ class Decoder:
         return self.state.scratch
 
     def prepare(self, counts: Iterable[int]) -> None:
-        """Choose kernels and capture graphs for these numbers of users now rather than at their first use."""
+        """Choose kernels and record steps for these numbers of users now rather than at their first use."""
         for count in sorted({self._bucket(count) for count in counts}, reverse=True):
             self.operations.prepare(count)
-            for window in self.operations.windows() if self._capture else ():
-                self._graph(count, window)
+            for window in self.operations.windows() if self._recorder else ():
+                self._repeatable(count, window)
 
     def read_prompt(self, slot: int, token_ids: Sequence[int], *, start: int, is_last: bool) -> Readback | None:
         """Read a chunk of a prompt into a slot; after the last one choose the slot's first token and send it back."""
@@ -79,22 +117,23 @@ class Decoder:
         count = self._bucket(len(slots))
         window = next(size for size in self.operations.windows() if size > longest)
         with torch.no_grad():
+            recorded = self._repeatable(count, window)
             self._show(slots, count)
-            if self._capture:
-                self._graph(count, window).replay()
-            else:
+            if recorded is None:
                 self._step(count, window)
+            else:
+                recorded.replay()
             return self._send_back(self.state.tokens.index_select(0, self.state.rows[: len(slots)]))
 
     def _bucket(self, count: int) -> int:
-        """Return the rows of the step that serves `count` users: a power of two where steps are captured."""
-        return 1 << (count - 1).bit_length() if self._capture else count
+        """Return the rows of the step that serves `count` users: a power of two where steps are recorded."""
+        return 1 << (count - 1).bit_length() if self._recorder else count
 
     def _step(self, count: int, window: int) -> None:
         state, operations, weights = self.state, self.operations, self.weights
         rows = state.rows[:count]
         positions = state.lengths.index_select(0, rows)
-        x = weights.embedding.index_select(0, state.tokens.index_select(0, rows))
+        x = weights.embedding.index_select(0, state.tokens.index_select(0, rows)).float()
         for number, layer in enumerate(weights.layers):
             joined = operations.linear(operations.norm(x, layer.attention_norm), layer.attention_in)
             query = operations.rotate_and_store(joined, number, rows, positions)
@@ -112,7 +151,7 @@ class Decoder:
         operations, weights = self.operations, self.weights
         positions = torch.arange(start, start + len(token_ids), device=token_ids.device)
         slots = torch.full_like(positions, slot)
-        x = weights.embedding.index_select(0, token_ids)
+        x = weights.embedding.index_select(0, token_ids).float()
         for number, layer in enumerate(weights.layers):
             joined = operations.linear(operations.norm(x, layer.attention_norm), layer.attention_in)
             query = operations.rotate_and_store(joined, number, slots, positions)
@@ -147,29 +186,20 @@ class Decoder:
         arrival.record()
         return Readback(here, arrival)
 
-    def _graph(self, count: int, window: int) -> Any:
-        if (count, window) not in self._graphs:
-            self._graphs[count, window] = self._captured(count, window)
-        return self._graphs[count, window]
+    def _repeatable(self, count: int, window: int) -> Recorded | None:
+        """Return the recorded step, recorded now if it is the first of its kind, or None without a recorder.
 
-    def _captured(self, count: int, window: int) -> Any:
-        """Capture a step with every row on the scratch slot, so that warming up changes no user's cache."""
+        Recording leaves every row on the scratch slot, so that it changes no user's cache: show the rows afterwards.
+        """
         import torch
 
-        with torch.no_grad():
-            self._show([], count)
-            side = torch.cuda.Stream()  # type: ignore[no-untyped-call, unused-ignore]
-            side.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(side):
-                for _ in range(_WARM_UPS):
-                    self._step(count, window)
-            torch.cuda.current_stream().wait_stream(side)
-            torch.cuda.synchronize()
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-                self._step(count, window)
-            self._pool = self._pool or graph.pool()
-        return graph
+        if self._recorder is None:
+            return None
+        if (count, window) not in self._recorded:
+            with torch.no_grad():
+                self._show([], count)
+                self._recorded[count, window] = self._recorder(lambda: self._step(count, window))
+        return self._recorded[count, window]
 
 
 def new_decoder(weights: Weights, *, slots: int, fused: bool | None = None, capture: bool | None = None) -> Decoder:
@@ -186,7 +216,8 @@ def new_decoder(weights: Weights, *, slots: int, fused: bool | None = None, capt
         from assistant.gpu_fused import FusedOperations
 
         operations = FusedOperations(weights, state)
-    return Decoder(weights, operations, capture=on_cuda if capture is None else capture)
+    records = on_cuda if capture is None else capture
+    return Decoder(weights, operations, recorder=GraphRecorder() if records else None)
 
 
 def has_triton() -> bool:

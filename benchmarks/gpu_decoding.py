@@ -3,22 +3,20 @@
     python3 -m benchmarks.gpu_decoding --out RESULTS.json                 # 8B shape, random weights, one H100
     python3 -m benchmarks.gpu_decoding --out RESULTS.json --model FOLDER  # and the check on a real NF4 model
     python3 -m benchmarks.gpu_decoding --out RESULTS.json --tiny          # dry run on a CPU
+    python3 -m benchmarks.gpu_decoding --out RESULTS.json --only ours,generate --rounds 2
 
 Decode tokens/s of `generate` is users x new tokens over (time for all tokens - time for the first one), the median of
-the rounds; ours is timed over the steps alone, each step's tokens read one step later, as when serving. The gap of a
-token is the reference's maximum logit minus its logit of that token, the reference being the same model in
-transformers, teacher-forced on our tokens, with the head in float32. Random weights give flat logits, where two tokens
-are nearly equal far more often than in a real model: the gaps of `generate`'s own tokens stand beside ours.
+the rounds; ours is timed over the steps alone, each step's tokens read one step later, as when serving. Gaps are in
+logits against a float32 reference on the exact weights (`gpu_reference`), for `generate`'s tokens as for ours. Random
+weights have two nearly equal largest logits more often than a trained model; the head's scale is a trained one's, and
+the spread of the logits and the mean margin stand beside the gaps.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
-import json
 import statistics
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,85 +28,18 @@ from assistant.gpu_steps import Decoder, new_decoder
 from assistant.gpu_weights import read_weights
 from benchmarks import gpu_models
 from benchmarks.gpu_models import Shape
+from benchmarks.gpu_reference import teacher_forced_gaps
+from benchmarks.gpu_report import Report, free, peak_gib, synchronize, told_environment
 
-TARGETS = {
-    1: 30.4 * 2.5,
-    16: 384 * 1.8,
-}  # tokens/s: what was measured for NF4 without adapter, times the factor asked for
-
-
-class Report:
-    """Rows of figures, written to a file after each section; a failing section is told and the rest goes on."""
-
-    def __init__(self, out: Path, budget_seconds: float) -> None:
-        self.rows: list[dict[str, Any]] = []
-        self._out = out
-        self._deadline = time.monotonic() + budget_seconds
-
-    def section(self, name: str, work: Callable[[], None]) -> None:
-        if time.monotonic() > self._deadline:
-            self.add(section=name, skipped="no time left")
-            return
-        begin = time.perf_counter()
-        try:
-            work()
-        except Exception as failure:  # noqa: BLE001  # the machine is lent for minutes: the other sections still count
-            traceback.print_exc()
-            self.add(section=name, failed=f"{type(failure).__name__}: {str(failure)[:300]}")
-        print(f"-- {name}: {time.perf_counter() - begin:.1f} s", flush=True)
-        free()
-
-    def add(self, **row: Any) -> None:
-        self.rows.append(row)
-        print("ROW", json.dumps(row), flush=True)
-        self._out.write_text(json.dumps(self.rows, indent=1), encoding="utf-8")
-
-    def table(self) -> None:
-        columns = (
-            "weights",
-            "engine",
-            "batch",
-            "prefill_tok_s",
-            "decode_tok_s",
-            "ms_per_step",
-            "peak_gib",
-            "gap_p99",
-            "gap_max",
-        )
-        print(" | ".join(columns))
-        for row in self.rows:
-            if "decode_tok_s" in row or "gap_max" in row:
-                print(" | ".join(str(row.get(column, "")) for column in columns))
-            elif "failed" in row or "skipped" in row:
-                print(row)
-        self._judge()
-
-    def _judge(self) -> None:
-        for batch, target in TARGETS.items():
-            found = [
-                r["decode_tok_s"]
-                for r in self.rows
-                if r.get("engine") == "ours" and r.get("weights") == "NF4+LoRA" and r.get("batch") == batch
-            ]
-            if found:
-                verdict = "reached" if found[0] >= target else "MISSED"
-                print(f"batch {batch}: {found[0]} tokens/s, asked for {target:.0f}: {verdict}")
-
-
-def free() -> None:
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-
-
-def synchronize() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-
-
-def peak_gib() -> float:
-    return round(torch.cuda.max_memory_allocated() / 2**30, 2) if torch.cuda.is_available() else 0.0
+ENGINES = (
+    "ours",
+    "generate",
+    "continuous",
+    "ours-without-triton",
+    "generate-nf4",
+    "generate-bf16",
+    "ours-bf16",
+)
 
 
 def seconds_of(work: Callable[[], Any]) -> float:
@@ -161,7 +92,7 @@ def in_milliseconds(decode_seconds: Sequence[float], shape: Shape) -> list[float
 def measure_ours(
     report: Report, model: Any, shape: Shape, *, weights: str, rounds: int, fused: bool | None = None
 ) -> None:
-    for batch in shape.batches:
+    for batch in shape.batches if fused is not False else shape.batches[:1]:
         free()
         begin = time.perf_counter()
         decoder = new_decoder(read_weights(model, context_tokens=shape.context_tokens), slots=batch, fused=fused)
@@ -210,30 +141,6 @@ def decode_once(decoder: Decoder, prompts: Sequence[Sequence[int]], count: int) 
     return prefill, seconds_of(steps), tokens
 
 
-def teacher_forced_gaps(
-    model: Any, prompts: Sequence[Sequence[int]], tokens: Sequence[Sequence[int]]
-) -> dict[str, Any]:
-    """Return how far below the reference's maximum the logits of chosen tokens lie."""
-    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
-    head = causal.lm_head.weight
-    gaps = []
-    with torch.no_grad():
-        for prompt, chosen in zip(prompts, tokens, strict=True):
-            ids = torch.tensor([[*prompt, *chosen]], device=head.device)
-            hidden = causal.model(input_ids=ids, use_cache=False).last_hidden_state[0, len(prompt) - 1 : -1]
-            logits = hidden.float() @ head.float().T
-            gaps.append(
-                logits.max(-1).values - logits.gather(1, torch.tensor(chosen, device=head.device)[:, None])[:, 0]
-            )
-    every = torch.cat(gaps).float()
-    return {
-        "gap_max": round(float(every.max()), 4),
-        "gap_p99": round(float(every.quantile(0.99)), 4),
-        "gap_over_0.05": round(float((every > 0.05).float().mean()), 5),
-        "tokens_checked": len(every),
-    }
-
-
 def measure_continuous(report: Report, model: Any, shape: Shape) -> None:
     """Serve twice as many users as there are slots, of different lengths, and time the whole."""
     slots = shape.batches[-1]
@@ -251,7 +158,7 @@ def measure_continuous(report: Report, model: Any, shape: Shape) -> None:
         for produced in batch.run():
             answers.setdefault(produced.user, []).append(produced.token)
 
-    seconds = seconds_of(serve)
+    seconds, peak = seconds_of(serve), peak_gib()
     users = sorted(answers)
     gaps = teacher_forced_gaps(model, [texts[user] for user in users], [answers[user] for user in users])
     made = sum(len(tokens) for tokens in answers.values())
@@ -262,7 +169,7 @@ def measure_continuous(report: Report, model: Any, shape: Shape) -> None:
         "seconds": round(seconds, 2),
     }
     engine = f"continuous, {len(users)} users"
-    report.add(weights="NF4+LoRA", engine=engine, batch=slots, **row, **gaps, peak_gib=peak_gib())
+    report.add(weights="NF4+LoRA", engine=engine, batch=slots, **row, **gaps, peak_gib=peak)
 
 
 def check_real_model(report: Report, folder: Path, shape: Shape) -> None:
@@ -312,66 +219,70 @@ def check_texts(report: Report, model: Any, prompts: Sequence[Sequence[int]], co
     report.add(weights=weights, engine="generate", batch=1, **gaps, answers_equal=f"{same} of {len(theirs)}")
 
 
-def told_environment() -> dict[str, Any]:
-    import importlib.metadata
-    import platform
-
-    found: dict[str, Any] = {"python": platform.python_version(), "torch": torch.__version__}
-    for name in ("triton", "transformers", "peft", "bitsandbytes"):
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "absent"
-    found["device"] = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
-    return found
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", type=Path, help="folder of a real Llama model in NF4")
     parser.add_argument("--tiny", action="store_true")
+    parser.add_argument("--only", default=",".join(ENGINES), help=f"of {', '.join(ENGINES)}")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--budget-seconds", type=float, default=400.0, help="no section begins later than this")
     arguments = parser.parse_args()
+    chosen = tuple(arguments.only.split(","))
+    if unknown := [name for name in chosen if name not in ENGINES]:
+        parser.error(f"--only names {', '.join(unknown)}; expected some of {', '.join(ENGINES)}")
     shape = gpu_models.tiny() if arguments.tiny else gpu_models.llama_8b()
     report = Report(arguments.out, arguments.budget_seconds)
     report.add(environment=told_environment(), torch_threads=torch.get_num_threads())
-    measure_all(report, shape, arguments.rounds)
+    measure_all(report, shape, arguments.rounds, chosen)
     if arguments.model:
         report.section("real model", lambda: check_real_model(report, arguments.model, shape))
     report.table()
 
 
-def measure_all(report: Report, shape: Shape, rounds: int) -> None:
-    """Measure NF4 without and with an adapter, then bfloat16; what was asked for comes first."""
-    holder: dict[str, Any] = {}
+def measure_all(report: Report, shape: Shape, rounds: int, chosen: Sequence[str]) -> None:
+    """Measure the chosen engines: first NF4 with an adapter, then bfloat16."""
+    if set(chosen) - {"generate-bf16", "ours-bf16"}:
+        measure_nf4(report, shape, rounds, chosen)
+        free()
+    if {"generate-bf16", "ours-bf16"} & set(chosen):
+        measure_bfloat16(report, shape, rounds, chosen)
 
-    def make(name: str, work: Callable[[], Any]) -> None:
-        report.section(f"make {name}", lambda: holder.update(model=work()))
 
-    def plain(weights: str) -> None:
-        name = f"generate {weights}"
-        report.section(name, lambda: measure_generate(report, holder["model"], shape, weights=weights, rounds=rounds))
+def measure_nf4(report: Report, shape: Shape, rounds: int, chosen: Sequence[str]) -> None:
+    plain = made(report, "NF4", lambda: gpu_models.quantize(gpu_models.random_model(shape)))
+    if "generate-nf4" in chosen:
+        report.section("generate NF4", lambda: measure_generate(report, plain, shape, weights="NF4", rounds=rounds))
+    model = made(report, "NF4+LoRA", lambda: gpu_models.attach_adapter(plain))
+    works: dict[str, Callable[[], None]] = {
+        "ours": lambda: measure_ours(report, model, shape, weights="NF4+LoRA", rounds=rounds),
+        "ours-without-triton": lambda: measure_ours(report, model, shape, weights="NF4+LoRA", rounds=1, fused=False),
+        "generate": lambda: measure_generate(report, model, shape, weights="NF4+LoRA", rounds=rounds),
+        "continuous": lambda: measure_continuous(report, model, shape),
+    }
+    do_chosen(report, works, chosen)
 
-    def ours(weights: str, **choice: Any) -> None:
-        name = f"ours {weights} {choice or ''}"
-        report.section(
-            name, lambda: measure_ours(report, holder["model"], shape, weights=weights, rounds=rounds, **choice)
-        )
 
-    make("NF4", lambda: gpu_models.quantize(gpu_models.random_model(shape)))
-    plain("NF4")
-    make("NF4+LoRA", lambda: gpu_models.attach_adapter(holder["model"]))
-    ours("NF4+LoRA")
-    plain("NF4+LoRA")
-    report.section("continuous", lambda: measure_continuous(report, holder["model"], shape))
-    ours("NF4+LoRA", fused=False)
-    holder.clear()
-    free()
-    make("bf16", lambda: gpu_models.random_model(shape))
-    plain("bf16")
-    ours("bf16")
+def measure_bfloat16(report: Report, shape: Shape, rounds: int, chosen: Sequence[str]) -> None:
+    model = made(report, "bf16", lambda: gpu_models.random_model(shape))
+    works: dict[str, Callable[[], None]] = {
+        "generate-bf16": lambda: measure_generate(report, model, shape, weights="bf16", rounds=rounds),
+        "ours-bf16": lambda: measure_ours(report, model, shape, weights="bf16", rounds=rounds),
+    }
+    do_chosen(report, works, chosen)
+
+
+def do_chosen(report: Report, works: dict[str, Callable[[], None]], chosen: Sequence[str]) -> None:
+    for name, work in works.items():
+        if name in chosen:
+            report.section(name, work)
+
+
+def made(report: Report, name: str, work: Callable[[], Any]) -> Any:
+    """Return what `work` makes, or None where it failed; that is told, and so are the sections that need it."""
+    holder: list[Any] = [None]
+    report.section(f"make {name}", lambda: holder.insert(0, work()))
+    return holder[0]
 
 
 if __name__ == "__main__":

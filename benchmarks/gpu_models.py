@@ -1,4 +1,7 @@
-"""Models with random weights of a real shape, made on the device: in bfloat16, in NF4, with a LoRA adapter."""
+"""Models with random weights of a real shape, made on the device: in bfloat16, in NF4, with a LoRA adapter.
+
+The head is scaled so that the logits spread as a trained 8B model's do; a gap between logits means little otherwise.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+
+LOGIT_STD = 2.5  # of a trained 8B model: 2 to 3
 
 
 @dataclass(frozen=True)
@@ -42,16 +47,18 @@ def _config(sizes: dict[str, int], theta: float) -> dict[str, Any]:
 
 
 def random_model(shape: Shape) -> Any:
-    """Return a model with normal(0, 0.02) weights, in the shape's type."""
+    """Return a model with normal(0, 0.02) weights and logits of a trained model's spread, in the shape's type."""
     from transformers import AutoModelForCausalLM, LlamaConfig
 
     torch.manual_seed(0)
     with torch.device(shape.device):
         model = AutoModelForCausalLM.from_config(LlamaConfig(**shape.config), dtype=shape.dtype)
         model = model.to(shape.device)
+    head_std = LOGIT_STD / model.config.hidden_size**0.5  # the last states' norm makes them 1 on average
     for name, parameter in model.named_parameters():
         with torch.no_grad():
-            parameter.fill_(1.0) if "norm" in name else parameter.normal_(0, 0.02)
+            spread = head_std if "lm_head" in name else 0.02
+            parameter.fill_(1.0) if "norm" in name else parameter.normal_(0, spread)
     model.config._attn_implementation = "sdpa"
     return model.eval().requires_grad_(False)
 

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from assistant.gpu_decoding import ContinuousBatch, open_batch
+from assistant.gpu_operations import PlainOperations, narrowed, new_state
+from assistant.gpu_steps import Decoder
 from assistant.gpu_weights import Nf4Weight, dequantized, read_weights
 from governance.errors import BadInput
 
@@ -130,6 +132,85 @@ def test_users_who_join_and_leave_get_the_tokens_of_generate(kind: str) -> None:
             for produced in batch.step():
                 answers.setdefault(produced.user, []).append(produced.token)
     assert [answers[number] for number in range(len(texts))] == expected
+
+
+class Repeated:
+    """A recorder without a GPU: like a captured graph, it does the work while recording and again at each replay."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work = work
+        work()
+
+    def replay(self) -> None:
+        """Do the work once more."""
+        self._work()
+
+
+def recorded_batch(model: Any, slots: int) -> ContinuousBatch:
+    weights = read_weights(model, context_tokens=CONTEXT_TOKENS)
+    operations = PlainOperations(weights, new_state(weights, slots=slots, most_rows=1 << (slots - 1).bit_length()))
+    return ContinuousBatch(Decoder(weights, operations, recorder=Repeated))
+
+
+def test_a_step_recorded_while_users_wait_changes_nobodys_tokens() -> None:
+    model = with_adapter(quantize(tiny_model()))
+    texts, counts = prompts(7, 40, 1, 23, 12), [12, 5, 20, 1, 9]
+    batch = recorded_batch(model, slots=3)
+    for text, count in zip(texts, counts, strict=True):
+        batch.submit(text, max_new_tokens=count)
+    expected = {number: reference(model, texts[number], counts[number]) for number in range(len(texts))}
+    assert decode_all(batch) == expected
+
+
+def test_the_first_step_after_recording_is_the_users_own() -> None:
+    model = tiny_model()
+    (text,) = prompts(9)
+    batch = recorded_batch(model, slots=1)
+    batch.decoder.prepare([1])
+    batch.submit(text, max_new_tokens=8)
+    assert decode_all(batch) == {0: reference(model, text, 8)}
+
+
+def test_a_model_in_bfloat16_is_decoded_nearly_as_in_float32() -> None:
+    short = short_model()
+    exact = short_model().float()
+    (text,) = prompts(30)
+    batch = open_batch(short, slots=1, context_tokens=CONTEXT_TOKENS)
+    batch.submit(text, max_new_tokens=40)
+    tokens = decode_all(batch)[0]
+    ids = torch.tensor([text + tokens])
+    right = exact(ids).logits[0, len(text) - 1 : -1]
+    ours, theirs = ours_of(short, text, tokens), short(ids).logits[0, len(text) - 1 : -1].float()
+    assert float((ours - right).std()) <= 0.3 * float((theirs - right).std())
+    assert float(right.max(-1).values.sub(right.gather(1, torch.tensor(tokens)[:, None])[:, 0]).max()) <= 0.01
+
+
+def short_model() -> Any:
+    return tiny_model(num_hidden_layers=8).to(torch.bfloat16)
+
+
+def ours_of(model: Any, prompt: Sequence[int], tokens: Sequence[int]) -> torch.Tensor:
+    """Return our logits, (tokens, vocabulary), of the places where the tokens were chosen."""
+    weights = read_weights(model, context_tokens=CONTEXT_TOKENS)
+    logits: list[torch.Tensor] = []
+
+    class Kept(PlainOperations):
+        def scores(self, x: torch.Tensor) -> torch.Tensor:
+            logits.append(super().scores(x))
+            return logits[-1]
+
+    decoder = Decoder(weights, Kept(weights, new_state(weights, slots=1, most_rows=1)), recorder=None)
+    decoder.read_prompt(0, prompt, start=0, is_last=True)
+    for number, token in enumerate(tokens[:-1]):
+        decoder.state.tokens[0] = token
+        decoder.step([0], len(prompt) + number)
+    return torch.cat(logits)
+
+
+def test_numbers_beyond_float16_become_its_largest() -> None:
+    wide = torch.tensor([1.0, 1e5, -1e9])
+    assert narrowed(wide, torch.float16).tolist() == [1.0, 65504.0, -65504.0]
+    assert narrowed(wide, torch.float32) is wide
 
 
 def test_the_adapter_can_be_left_out() -> None:
