@@ -15,7 +15,8 @@ from assistant.retrieve import Passage
 
 Support = Literal["supported", "partly", "unsupported"]
 StepName = Literal["condense", "retrieve", "judge", "write", "check"]
-Wording = Literal["model", "verbatim", "none"]
+Wording = Literal["model", "verbatim", "record", "none"]
+ConflictBetween = Literal["documents", "versions"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,38 @@ class AnswerSentence:
     text: str
     support: Support
     citations: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ConflictSide:
+    """What one version of a document says: the words at odds, the sentence they stand in, and its Citation's number.
+
+    The version is in force from `effective_from` until before `effective_to`, dates or "" where open.
+    """
+
+    document: str
+    version: str
+    title: str
+    said: str
+    quote: str
+    citation: int
+    effective_from: str
+    effective_to: str
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Another document, or an earlier version, says otherwise than what the answer rests on, which comes `first`.
+
+    `about` is what is at odds: "period", "amount", "percent", "date", "number" or "rule". The `statement` is the line
+    that stands below the answer's sentences.
+    """
+
+    about: str
+    between: ConflictBetween
+    first: ConflictSide
+    second: ConflictSide
+    statement: str
 
 
 @dataclass(frozen=True)
@@ -75,6 +108,7 @@ class Answer:
     usage: Usage = Usage()
     read_as: str = ""  # "Read as: ..." where a follow-up was completed, for the asker
     clarification: Clarification | None = None  # asked back: in place of a refusal, or beside an answer
+    conflicts: tuple[Conflict, ...] = ()  # who says otherwise; each statement is a line of the answer
 
     def to_value(self) -> dict[str, Any]:
         """Return the JSON form of the command line and the API."""

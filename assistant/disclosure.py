@@ -2,13 +2,15 @@
 
 Finds keys, passwords, private keys and payment card numbers (checked by Luhn), e-mail addresses, telephone numbers,
 numbers like a US social security number, and IBANs (checked modulo 97). A mask has the length of what it hides, so
-that offsets hold. It looks at form alone and cannot tell a person's address from an office's.
+that offsets hold. It looks at form alone and cannot tell a person's address from an office's. One barcode in ten would
+pass for a card: a number of the length and with the check digit of a barcode is none after a label that says so (EAN,
+GTIN, UPC), nor where the caller names it as the identifier of a record.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +18,14 @@ from governance.settings import DisclosureSettings
 
 DisclosureKind = Literal["secret", "card", "national_id", "iban", "email", "phone"]
 _MASK = "•"
+_BARCODE_LENGTHS = frozenset({8, 12, 13, 14})
+_BARCODE_LABEL = re.compile(
+    r"\b(?:EAN|GTIN|UPC|ISBN|JAN|bar[ -]?code)s?(?:[ -]?\d{1,2})?\b"
+    r"(?:[^\S\n]*(?:codes?|numbers?|no\.|is|are|and|ean|gtin|upc)\b)*[\s:#=\"'“(]*"
+    r"(?:\d[\d ]{6,16}\d[ ,;/]+(?:and |or )?)*$",
+    re.IGNORECASE,
+)
+_LABEL_WITHIN = 100
 _OPEN_END = re.compile(r"(?:[\d().+-]+\s*)*\S*$")
 
 
@@ -42,6 +52,13 @@ def _luhn(text: str) -> bool:
     digits = [int(sign) for sign in text if sign.isdigit()]
     doubled = [digit * 2 - 9 * (digit > 4) if place % 2 else digit for place, digit in enumerate(reversed(digits))]
     return 13 <= len(digits) <= 19 and len(set(digits)) > 1 and sum(doubled) % 10 == 0
+
+
+def is_barcode(text: str) -> bool:
+    """Tell whether digits have the length and the check digit of a barcode (GS1: weights 3 and 1 from the right)."""
+    digits = [int(sign) for sign in text if sign.isdigit()]
+    weighed = sum(digit * (3 if place % 2 else 1) for place, digit in enumerate(reversed(digits)))
+    return len(digits) in _BARCODE_LENGTHS and weighed % 10 == 0
 
 
 def _iban(text: str) -> bool:
@@ -83,7 +100,7 @@ _SHAPES: Mapping[DisclosureKind, tuple[tuple[re.Pattern[str], Callable[[str], bo
         ),
     ),
     "card": ((re.compile(r"(?<![\d.-])\d(?:[ -]?\d){12,18}(?![\d-])"), _luhn),),
-    "national_id": ((re.compile(r"(?<![\d-])(?!000|666|9\d\d)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\d-])"), _always),),
+    "national_id": ((re.compile(r"(?<![\w-])(?!000|666|9\d\d)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\d-])"), _always),),
     "iban": ((re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b"), _iban),),
     "email": ((re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,6}\.[A-Za-z]{2,24}\b"), _always),),
     "phone": (
@@ -98,9 +115,9 @@ _SHAPES: Mapping[DisclosureKind, tuple[tuple[re.Pattern[str], Callable[[str], bo
 }
 
 
-def disclose(text: str, policy: DisclosureSettings) -> Disclosed:
-    """Return a text as the policy lets it be shown."""
-    found = tuple(find_disclosures(text))
+def disclose(text: str, policy: DisclosureSettings, *, identifiers: Collection[str] = ()) -> Disclosed:
+    """Return a text as the policy lets it be shown; `identifiers` are numbers of records, digits alone."""
+    found = tuple(find_disclosures(text, identifiers=identifiers))
     masked = [one for one in found if getattr(policy, one.kind) == "mask"]
     refused = sorted({one.kind for one in found if getattr(policy, one.kind) == "refuse"})
     for one in masked:
@@ -138,13 +155,23 @@ class DraftMask:
         return shown
 
 
-def find_disclosures(text: str) -> Iterator[Disclosure]:
-    """Yield what a text discloses; a span counts for the first class that claims it."""
+def find_disclosures(text: str, *, identifiers: Collection[str] = ()) -> Iterator[Disclosure]:
+    """Yield what a text discloses; a span counts for the first class that claims it, a barcode for none."""
     taken: list[tuple[int, int]] = []
     for kind, shapes in _SHAPES.items():
         for shape, holds in shapes:
             for match in shape.finditer(text):
                 start, end = match.span()
+                if kind == "card" and _names_a_product(text, start, end, identifiers):
+                    continue
                 if holds(match.group()) and not any(start < last and first < end for first, last in taken):
                     taken.append((start, end))
                     yield Disclosure(kind, start, end)
+
+
+def _names_a_product(text: str, start: int, end: int, identifiers: Collection[str]) -> bool:
+    """Tell whether digits are a barcode with its label before it, or known to identify a record."""
+    digits = "".join(sign for sign in text[start:end] if sign.isdigit())
+    if len(digits) in _BARCODE_LENGTHS and digits in identifiers:
+        return True
+    return is_barcode(digits) and _BARCODE_LABEL.search(text[max(0, start - _LABEL_WITHIN) : start]) is not None

@@ -19,6 +19,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from ingest.index import Condition, Stored, payload_field
@@ -209,8 +210,9 @@ def _near(query: str, span: tuple[int, int]) -> str:
     return " ".join([*before, query[slice(*span)], *after])
 
 
-def _label_words(name: str) -> set[str]:
-    return set(stemmed(name.replace("_", " ")))
+@lru_cache(maxsize=16384)
+def _label_words(name: str) -> frozenset[str]:
+    return frozenset(stemmed(name.replace("_", " ")))
 
 
 def _without(query: str, limits: Sequence[Limit]) -> str:

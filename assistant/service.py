@@ -16,6 +16,7 @@ from datetime import date
 from typing import Any
 
 from assistant.answer import Answer, AskEvent, Draft, Step, StepName
+from assistant.answer_conflicts import Elsewhere, find_conflicts
 from assistant.citations import CitationList
 from assistant.clarification import clarify
 from assistant.conversation import EarlierTurn, earlier_turn, rewrite
@@ -23,19 +24,21 @@ from assistant.documents import DocumentTexts
 from assistant.generations import OpenGeneration, OpenGenerations
 from assistant.guards import guard_passages
 from assistant.local_models import LocalModels, Models
+from assistant.product_reply import answer_from_records, cite_reply
+from assistant.product_said import Reply
 from assistant.prompt import PROMPT_DIGEST
 from assistant.questions import Query, check_question
 from assistant.quotes import rank_quotes
 from assistant.respond import check, decoding_of, write
 from assistant.retrieve import Passage, RetrievalTools, Scope, retrieve, retrieve_for_answer
 from assistant.sufficiency import Thresholds, judge, measure
-from assistant.turn import AskRequest, Turn, to_answer, trace_body
+from assistant.turn import AskRequest, Turn, to_answer, to_trace
 from governance.access import Principal
 from governance.errors import NotFound, ProvenantError, RefusedByPolicy
 from governance.release import ReleaseManifest, find_release, keep_release, live_release, switch_channel
 from governance.settings import Settings
-from governance.store import Store, now
-from governance.trace import DecisionTrace, keep_trace, new_trace_id, search_traces
+from governance.store import Store
+from governance.trace import keep_trace, new_trace_id, search_traces
 from governance.version import CODE_VERSION
 from ingest.index import Condition, IndexEngine, open_engine
 
@@ -63,7 +66,8 @@ class AssistantService:
     ) -> None:
         self.settings = settings
         self.store = store
-        self.models = models or LocalModels(settings)
+        own = LocalModels(settings)  # loads nothing yet; models that were given are closed by who made them
+        self.models, self._close_models = models or own, own.close
         self.index_engine = index_engine or open_engine(settings)
         self.thresholds = Thresholds()
         self.texts = DocumentTexts(settings, store)
@@ -135,16 +139,17 @@ class AssistantService:
         self.models.engine.count_tokens("ready")
 
     def close(self) -> None:
-        """Close the index and the records."""
+        """End what is being generated and close the index and the records."""
+        self._close_models()
         self.generations.close()
         self.store.close()
 
     def search(self, request: SearchRequest) -> list[Passage]:
         """Return the Passages for a query. Raises BadInput, NotFound."""
         query = check_question(request.query, most_characters=self.settings.answer.max_question_characters)
-        scope = self._scope(request.principal, request.collection, request.as_of, request.filters)
         with self.open_generation(self.release(), request.collection) as generation:
-            return retrieve(query, tools=self.retrieval_tools(generation, top_k=request.top_k), scope=scope)
+            tools = self.retrieval_tools(generation, top_k=request.top_k)
+            return retrieve(query, tools=tools, scope=self._scope(request))
 
     def retrieval_tools(self, generation: OpenGeneration, *, top_k: int = 0) -> RetrievalTools:
         """Return what retrieval works with in an open Generation; `top_k` 0 means the setting."""
@@ -168,7 +173,7 @@ class AssistantService:
         yield self._step(turn, "condense", started, reading.query.text if reading.query.rewritten else "")
         answer = yield from self._answer(turn, stop or threading.Event())
         with self.store.session() as session:
-            keep_trace(session, _to_trace(turn, answer))
+            keep_trace(session, to_trace(turn, answer))
         yield answer
 
     def judge(self, request: AskRequest) -> Answer:
@@ -197,15 +202,16 @@ class AssistantService:
         with self.open_generation(turn.release, request.collection) as generation:
             yield self._retrieve(turn, generation)
             yield self._judge(turn, generation)
-            if turn.sufficiency is not None and turn.sufficiency.enough:
+            if turn.reply is not None and turn.reply.said:
+                yield from self._compose(turn, turn.reply)
+            elif turn.sufficiency is not None and turn.sufficiency.enough:
                 yield from self._write(turn, stop)
                 yield self._check(turn, generation)
         return to_answer(turn, stopped=stop.is_set(), policy=self.settings.disclosure)
 
     def _retrieve(self, turn: Turn, generation: OpenGeneration) -> Step:
         started = time.monotonic()
-        request = turn.request
-        scope = self._scope(request.principal, request.collection, request.as_of, request.filters)
+        scope = self._scope(turn.request)
         turn.passages = tuple(retrieve_for_answer(turn.query.text, tools=self.retrieval_tools(generation), scope=scope))
         turn.guarded = guard_passages(turn.passages)
         documents = len({passage.chunk.document for passage in turn.passages})
@@ -222,8 +228,16 @@ class AssistantService:
         features, missing = measure(question, passages, turn.quotes, index=generation.index, vocabulary=vocabulary)
         turn.sufficiency = judge(features, self.thresholds, missing=missing)
         turn.clarification = clarify(turn.query, passages, generation.summary.names)
+        answer_from_records(turn, self.retrieval_tools(generation), self._scope(turn.request), self.texts.parsed)
         verdict = "the documents can answer" if turn.sufficiency.enough else "not in the documents"
         return self._step(turn, "judge", started, f"{verdict} ({turn.sufficiency.probability:.0%})")
+
+    def _compose(self, turn: Turn, reply: Reply) -> Iterator[Step]:
+        """Lay out what records state, without the model."""
+        yield self._step(turn, "write", time.monotonic(), "composed from the catalogue")
+        started, citations = time.monotonic(), CitationList(self.texts.span, self.texts.page_at)
+        turn.checked, turn.citations = cite_reply(reply, citations), citations.citations
+        yield self._step(turn, "check", started, "stated by the record, line by line")
 
     def _write(self, turn: Turn, stop: threading.Event) -> Generator[Step | Draft, None, None]:
         started = time.monotonic()
@@ -250,6 +264,8 @@ class AssistantService:
             weigh=generation.summary.vocabulary.weigh,
             removed=turn.guarded.removed,
         )
+        elsewhere = Elsewhere(turn.guarded.passages, self.retrieval_tools(generation), self._scope(turn.request))
+        turn.conflicts = find_conflicts(turn.query.text, turn.checked, elsewhere, citations=citations)
         turn.citations = citations.citations
         wording = "the model's wording is supported" if turn.checked.wording == "model" else "quoted from the document"
         return self._step(turn, "check", started, wording)
@@ -259,10 +275,9 @@ class AssistantService:
         turn.timings_ms[name] = milliseconds
         return Step(name, detail, milliseconds)
 
-    def _scope(
-        self, principal: Principal, collection: str, as_of: date | None, filters: tuple[Condition, ...]
-    ) -> Scope:
-        return Scope(principal.labels, as_of, filters, self.texts.withdrawn(collection))
+    def _scope(self, request: AskRequest | SearchRequest) -> Scope:
+        withdrawn = self.texts.withdrawn(request.collection)
+        return Scope(request.principal.labels, request.as_of, request.filters, withdrawn)
 
     def _earlier_turns(self, request: AskRequest) -> list[EarlierTurn]:
         """Return the turns of this conversation, oldest first; only the asker's own turns count."""
@@ -272,20 +287,6 @@ class AssistantService:
             traces = search_traces(session, conversation=request.conversation, limit=_HISTORY_TURNS)
         mine = [trace for trace in reversed(traces) if trace.principal == request.principal.name]
         return [earlier_turn(trace.question, trace.body) for trace in mine if trace.collection == request.collection]
-
-
-def _to_trace(turn: Turn, answer: Answer) -> DecisionTrace:
-    return DecisionTrace(
-        id=turn.trace_id,
-        created_at=now(),
-        collection=turn.request.collection,
-        principal=turn.request.principal.name,
-        conversation=turn.conversation,
-        release_id=turn.release.id,
-        question=turn.request.question,
-        abstained=answer.abstained,
-        body=trace_body(turn, answer),
-    )
 
 
 def _check_reproducible(release: ReleaseManifest, answering: dict[str, Any]) -> None:

@@ -5,15 +5,18 @@ Pure conversions; the service fills the fields in as its steps end.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from typing import Any
 
-from assistant.answer import Answer, Citation, Usage, passage_value
+from assistant.answer import Answer, Citation, Conflict, ConflictSide, Usage, passage_value
 from assistant.clarification import Clarification
 from assistant.disclosure import disclose, masking
 from assistant.guards import GuardedPassages, has_markers
 from assistant.language import language_note
+from assistant.product_records import identifiers_of
+from assistant.product_said import Reply
 from assistant.questions import Query
 from assistant.quotes import Quote
 from assistant.respond import Checked, Written
@@ -23,6 +26,8 @@ from governance.access import Principal
 from governance.digests import digest_text
 from governance.release import ReleaseManifest
 from governance.settings import DisclosureSettings
+from governance.store import now
+from governance.trace import DecisionTrace
 from ingest.index import Condition
 
 _QUOTES_IN_TRACE = 5
@@ -60,6 +65,8 @@ class Turn:
     timings_ms: dict[str, float] = field(default_factory=dict)
     read_as: str = ""
     clarification: Clarification | None = None
+    conflicts: tuple[Conflict, ...] = ()
+    reply: Reply | None = None
 
 
 def to_answer(turn: Turn, *, stopped: bool, policy: DisclosureSettings) -> Answer:
@@ -74,7 +81,7 @@ def to_answer(turn: Turn, *, stopped: bool, policy: DisclosureSettings) -> Answe
     if generation is not None:
         timings["first_token"] = round(1000 * generation.first_token_seconds, 1)
     answer = Answer(
-        answer=checked.text if checked is not None and answered else "",
+        answer="\n".join([checked.text, *(one.statement for one in turn.conflicts)]) if checked and answered else "",
         abstained=not answered,
         reason=reason,
         wording=checked.wording if checked is not None else "none",
@@ -91,6 +98,7 @@ def to_answer(turn: Turn, *, stopped: bool, policy: DisclosureSettings) -> Answe
         notes=_notes(turn),
         read_as=turn.read_as,
         clarification=turn.clarification,
+        conflicts=turn.conflicts,
         timings_ms=timings,
         usage=Usage(generation.prompt_tokens, generation.new_tokens) if generation else Usage(),
     )
@@ -99,24 +107,34 @@ def to_answer(turn: Turn, *, stopped: bool, policy: DisclosureSettings) -> Answe
 
 def _as_disclosed(answer: Answer, policy: DisclosureSettings) -> Answer:
     texts = (answer.answer, *(citation.quote for citation in answer.citations))
-    refused = sorted({kind for text in texts for kind in disclose(text, policy).refused})
+    numbers = identifiers_of(passage.chunk for passage in answer.passages)
+    refused = sorted({kind for text in texts for kind in disclose(text, policy, identifiers=numbers).refused})
     masked = masking(policy)
 
     def shown(text: str) -> str:
-        return disclose(text, masked).text
+        return disclose(text, masked, identifiers=numbers).text
 
     passages = tuple(replace(one, chunk=replace(one.chunk, text=shown(one.chunk.text))) for one in answer.passages)
     if refused:
         reason = f"The answer would show what the policy keeps back ({', '.join(refused)})."
         kept = replace(answer, answer="", abstained=True, reason=reason, wording="none", citations=(), sentences=())
-        return replace(kept, passages=passages)
+        return replace(kept, passages=passages, conflicts=())
     return replace(
         answer,
         answer=shown(answer.answer),
         citations=tuple(replace(one, quote=shown(one.quote)) for one in answer.citations),
         sentences=tuple(replace(one, text=shown(one.text)) for one in answer.sentences),
         passages=passages,
+        conflicts=tuple(_conflict_as_disclosed(one, shown) for one in answer.conflicts),
     )
+
+
+def _conflict_as_disclosed(conflict: Conflict, shown: Callable[[str], str]) -> Conflict:
+    def side(one: ConflictSide) -> ConflictSide:
+        return replace(one, said=shown(one.said), quote=shown(one.quote))
+
+    statement = shown(conflict.statement)
+    return replace(conflict, first=side(conflict.first), second=side(conflict.second), statement=statement)
 
 
 def _notes(turn: Turn) -> tuple[str, ...]:
@@ -144,6 +162,7 @@ def trace_body(turn: Turn, answer: Answer) -> dict[str, Any]:
         "sufficiency": asdict(turn.sufficiency) if turn.sufficiency else None,
         "quotes": [_quote_in_trace(quote) for quote in turn.quotes[:_QUOTES_IN_TRACE]],
         "generation": _generation_in_trace(turn),
+        "records": turn.reply.to_value() if turn.reply else None,
         "answer": answer.answer,
         "reason": answer.reason,
         "wording": answer.wording,
@@ -151,6 +170,7 @@ def trace_body(turn: Turn, answer: Answer) -> dict[str, Any]:
         "guards.removed": [one.to_value() for one in turn.guarded.removed],
         "sentences": [asdict(sentence) for sentence in answer.sentences],
         "citations": [asdict(citation) for citation in answer.citations],
+        "conflicts": [asdict(conflict) for conflict in answer.conflicts],
         "verdicts": _verdicts(turn),
         "timings_ms": answer.timings_ms,
         "gen_ai.operation.name": "chat",
@@ -159,6 +179,21 @@ def trace_body(turn: Turn, answer: Answer) -> dict[str, Any]:
         "gen_ai.usage.output_tokens": answer.usage.new_tokens,
         "openinference.span.kind": "CHAIN",
     }
+
+
+def to_trace(turn: Turn, answer: Answer) -> DecisionTrace:
+    """Return the DecisionTrace that is kept of an Answer."""
+    return DecisionTrace(
+        id=turn.trace_id,
+        created_at=now(),
+        collection=turn.request.collection,
+        principal=turn.request.principal.name,
+        conversation=turn.conversation,
+        release_id=turn.release.id,
+        question=turn.request.question,
+        abstained=answer.abstained,
+        body=trace_body(turn, answer),
+    )
 
 
 def _passage_in_trace(passage: Passage) -> dict[str, Any]:

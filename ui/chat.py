@@ -11,7 +11,9 @@ from collections.abc import Iterable
 from assistant.answer import Answer, AnswerSentence, Citation, StepName
 from assistant.clarification import Clarification
 from assistant.retrieve import Passage
+from ui.cited import chip, lines, name, place
 from ui.desk import Badge
+from ui.disagreements import disagreements
 from ui.markup import Html, element, together
 from ui.progress import Progress
 
@@ -80,26 +82,6 @@ def openable(answer: Answer) -> tuple[Citation, ...]:
     return tuple(_as_citation(passage) for passage in answer.passages[:_MOST_NEAREST])
 
 
-def place(citation: Citation) -> str:
-    """Return where a Citation stands, in words: "page 3, clause 4.2", or the last heading where there is no number."""
-    parts = [f"page {citation.page}"] if citation.page is not None else []
-    if citation.clause:
-        parts.append(f"clause {citation.clause}")
-    elif citation.path:
-        parts.append(citation.path[-1])
-    return ", ".join(parts)
-
-
-def name(citation: Citation) -> str:
-    """Return the title of a cited document, or its logical name where it has none."""
-    return citation.title or citation.document
-
-
-def lines(citation: Citation) -> str | None:
-    """Return the class that keeps line ends: a page's are where the paper ended, those of other sources are meant."""
-    return "pv-lines" if citation.page is None else None
-
-
 def _outcome(progress: Progress, *, number: int, badge: Badge | None, trace_link: str) -> list[Html]:
     if progress.error:
         return [problem(progress.error)]
@@ -109,6 +91,7 @@ def _outcome(progress: Progress, *, number: int, badge: Badge | None, trace_link
     return [
         _rewritten(progress.answer.query, progress.question),
         body(progress.answer, number),
+        disagreements(progress.answer, number),
         _asked_back(progress.answer.clarification),
         *(element("p", note, class_="pv-note", role="note") for note in progress.answer.notes),
         _footer(progress.answer, progress, badge=badge, trace_link=trace_link),
@@ -181,13 +164,16 @@ def _answer(answer: Answer, number: int) -> Html:
     for sentence in answer.sentences:
         cited = [by_number[key] for key in sentence.citations if key in by_number]
         sentences += [write(sentence, cited, number), " "]
-    body = element("div" if answer.wording == "verbatim" else "p", *sentences, class_="pv-sentences")
-    sources = together() if answer.wording == "verbatim" else _sources(answer.citations, number)
+    lines = " pv-lines" if answer.wording == "record" else ""
+    body = element("div" if answer.wording == "verbatim" else "p", *sentences, class_=f"pv-sentences{lines}")
+    rested_on = {key for sentence in answer.sentences for key in sentence.citations}
+    cited = [citation for citation in answer.citations if citation.number in rested_on]
+    sources = together() if answer.wording == "verbatim" else _sources(cited, number)
     return element("div", body, sources, class_="pv-answer")
 
 
 def _sentence(sentence: AnswerSentence, cited: list[Citation], number: int) -> Html:
-    chips = [_chip(citation, number) for citation in cited]
+    chips = [chip(citation, number) for citation in cited]
     if sentence.support == "supported":
         return element("span", sentence.text, *chips, class_="pv-supported")
     title, spoken = {
@@ -204,25 +190,12 @@ def _quotation(sentence: AnswerSentence, cited: list[Citation], number: int) -> 
         element(
             "figcaption",
             ", ".join(part for part in (f"Quoted from {name(one)}", place(one)) if part),
-            _chip(one, number),
+            chip(one, number),
         )
         for one in cited
     ]
     words = element("blockquote", sentence.text, class_=lines(cited[0]) if cited else None)
     return element("figure", words, *sources, class_=f"pv-quotation pv-{sentence.support}")
-
-
-def _chip(citation: Citation, number: int) -> Html:
-    label = ", ".join(part for part in (f"Source {citation.number}: {name(citation)}", place(citation)) if part)
-    return element(
-        "button",
-        str(citation.number),
-        type="button",
-        class_="pv-chip",
-        data_open=f"{number}:{citation.number}",
-        title=label,
-        aria_label=label,
-    )
 
 
 def _sources(citations: Iterable[Citation], number: int) -> Html:

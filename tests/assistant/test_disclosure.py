@@ -38,6 +38,12 @@ def test_each_class_is_found(text: str, kind: str) -> None:
         "Passwords must have 12 characters.",
         "Card number 4111 1111 1111 1112",  # fails Luhn
         "EAN 0095205603217 in stock",
+        "EAN: 5052179741142",  # passes Luhn
+        "EAN-13: 8710895998215",
+        "Master outer case gtin ean upc: 50992060209514",
+        "Packaging UPC: 87 10895 95732 8",
+        "The EANs are 5052179741142 and 8710895998215.",
+        "Helios 300 PH315-52-7914 Notebook",  # a model, not 315-52-7914
         "Section 12-34-5678 of the code",
         "ISO 27001:2013 and NIST SP 800-53",
         "DE00 3704 0044 0532 0130 00",  # fails modulo 97
@@ -77,3 +83,22 @@ def test_a_draft_never_shows_a_secret_while_it_is_written(size: int) -> None:
 
 def test_what_is_refused_in_an_answer_is_masked_beside_it() -> None:
     assert disclose("Write to a@b.org", masking(DisclosureSettings(email="refuse"))).text == "Write to •••••••"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "EAN: 4111 1111 1111 1111",  # as long as a card, and no barcode is
+        "EAN 4222222222222",  # passes Luhn, and fails the check of a barcode
+        "The EAN of the card 8710895998215",
+        "8710895998215",
+    ],
+)
+def test_a_card_behind_a_label_or_without_one_is_still_a_card(text: str) -> None:
+    assert kinds(text) == ["card"]
+
+
+def test_the_identifier_of_a_record_is_no_card_and_a_card_is_none() -> None:
+    text = "8710895998215 or 4111 1111 1111 1111"
+    shown = disclose(text, DisclosureSettings(), identifiers={"8710895998215", "4111111111111111"})
+    assert shown.text == "8710895998215 or •••• •••• •••• ••••"

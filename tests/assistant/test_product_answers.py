@@ -10,12 +10,12 @@ import pytest
 from assistant.product_answers import (
     Line,
     Record,
-    answer_attribute,
-    as_table,
     attribute_lines,
     compare,
+    description_line,
+    lines_asked,
     read_record,
-    read_request,
+    says,
     summarise,
     title_line,
     within,
@@ -110,18 +110,29 @@ def test_a_record_cut_off_gives_its_first_lines(records: list[Record]) -> None:
     ],
 )
 def test_one_attribute_is_answered_with_its_line(
-    parsed: ParsedDocument, records: list[Record], asked: str, text: str
+    parsed: ParsedDocument, records: list[Record], facts: ProductFacts, asked: str, text: str
 ) -> None:
-    line = answer_attribute(asked, records[0])
-    assert line is not None
+    (line,) = lines_asked(asked, records[0], facts)
     assert line.text == text
     assert at_its_place(parsed, line)
 
 
-def test_what_a_record_does_not_state_is_not_answered(records: list[Record]) -> None:
-    assert answer_attribute("weight", records[2]) is None
-    assert answer_attribute("warranty", records[0]) is None
-    assert answer_attribute("", records[0]) is None
+def test_what_a_record_does_not_state_is_not_answered(records: list[Record], facts: ProductFacts) -> None:
+    assert lines_asked("weight", records[2], facts) == []
+    assert lines_asked("warranty", records[0], facts) == []
+    assert lines_asked("", records[0], facts) == []
+
+
+def test_a_description_has_its_place_and_may_say_what_no_attribute_does(
+    parsed: ParsedDocument, records: list[Record]
+) -> None:
+    line = description_line(records[0])
+    assert line is not None
+    assert line.text == "Monitor: for the office"
+    assert at_its_place(parsed, line)
+    assert description_line(records[1]) is None
+    assert says("office monitor", records[0])
+    assert not says("office", records[1])
 
 
 def test_a_comparison_states_every_attribute_of_both_with_a_place(
@@ -142,15 +153,6 @@ def test_a_comparison_tells_what_differs(records: list[Record]) -> None:
     assert not {row.label: row.differs for row in compare(records[1], records[1])}["Weight"]
 
 
-def test_each_cell_of_a_table_has_a_number_that_names_its_line(records: list[Record]) -> None:
-    table, cited = as_table(compare(records[0], records[1]), (records[0].title, records[1].title))
-    lines = table.split("\n")
-    assert lines[0] == '| | Acme L24 monitor 24" Black | Acme L27 monitor 27" Black |'
-    assert any(line.startswith("| Curved | not stated | yes [") for line in lines)
-    assert "Black \\| Grey [" in table
-    assert all(f"[{number}]" in table for number in range(1, len(cited) + 1))
-
-
 def test_a_summary_says_first_what_sellers_say(
     parsed: ParsedDocument, records: list[Record], facts: ProductFacts
 ) -> None:
@@ -168,36 +170,3 @@ def test_a_list_holds_the_records_within_all_limits_and_shows_why(records: list[
 
 def test_a_record_that_does_not_state_the_attribute_is_not_listed(records: list[Record]) -> None:
     assert [one.record.clause for one in within(records, [Limit("weight", ">", 0.0, 0, 1)])] == ["1", "2"]
-
-
-@pytest.mark.parametrize(
-    ("question", "kind", "subjects", "asked"),
-    [
-        ("What is the weight of the Acme L24?", "attribute", ("Acme L24",), "weight"),
-        ("what's the display diagonal of L27", "attribute", ("L27",), "display diagonal"),
-        ("Which colour does the L24 have?", None, (), ""),
-        ("What colour does the L24 have?", "attribute", ("L24",), "colour"),
-        ("Compare the Acme L24 and the Acme L27", "compare", ("Acme L24", "Acme L27"), ""),
-        ("What is the difference between L24 and L27?", "compare", ("L24", "L27"), ""),
-        ("L24 vs. L27", "compare", ("L24", "L27"), ""),
-        ("Summarise the L24.", "summary", ("L24",), ""),
-        ("Tell me about the Acme L27", "summary", ("Acme L27",), ""),
-        ("monitors under 300 with a weight below 5500", "list", ("monitors",), ""),
-        ("Which monitors cost less than 300 euros?", "list", ("monitors",), ""),
-        ("What is the notice period of the contract?", None, (), ""),
-        ("Who pays for travel?", None, (), ""),
-        ("What does the Acme L24 cost?", "attribute", ("Acme L24",), "price"),
-        ("How much is the Acme L24?", "attribute", ("Acme L24",), "price"),
-        ("how much does the L27 cost", "attribute", ("L27",), "price"),
-        ("Price for the Acme L24 please", "attribute", ("Acme L24",), "price"),
-        ("I need the weight of the L27.", "attribute", ("L27",), "weight"),
-        ("Which product colours are there for the L24?", None, (), ""),
-    ],
-)
-def test_a_question_is_read_as_what_it_asks(
-    facts: ProductFacts, question: str, kind: str | None, subjects: tuple[str, ...], asked: str
-) -> None:
-    request = read_request(question, facts)
-    assert (request.kind if request else None) == kind
-    if request:
-        assert (request.subjects, request.asked) == (subjects, asked)
