@@ -26,7 +26,9 @@ def describe_trace(trace: DecisionTrace) -> str:
         f"Outcome    {outcome}",
         f"Wording    {body['wording']}",
         *_citation_lines(body),
+        *(f"Conflict   {one['statement']}" for one in body.get("conflicts", ())),
         *_passage_lines(body),
+        *_guard_lines(body),
         *_judgement_lines(body),
         *_model_lines(body),
         "Times      " + ", ".join(f"{name} {value:.0f} ms" for name, value in body["timings_ms"].items()),
@@ -95,6 +97,15 @@ def _passage_lines(body: Mapping[str, Any]) -> list[str]:
         clause = f", clause {found['clause']}" if found["clause"] else ""
         lines.append(f"           {found['rank']}. {scores}  {place}{clause}")
     return lines
+
+
+def _guard_lines(body: Mapping[str, Any]) -> list[str]:
+    """Return what was taken out of the passages before the answer, and what the asker was told beside it."""
+    removed = [
+        f"Taken out  {one['document']}, characters {one['char_start']}-{one['char_end']} ({one['kind']})"
+        for one in body.get("guards.removed", ())
+    ]
+    return [*removed, *(f"Note       {note}" for note in body.get("notes", ()))]
 
 
 def _judgement_lines(body: Mapping[str, Any]) -> list[str]:

@@ -307,7 +307,7 @@ def print_conflicts(value: dict[str, Any]) -> None:
         said = " against ".join(", ".join(row[side]["values"]) for side in ("first", "second"))
         print_line(f"\n{number:>3}. {row['about']}: {said}  ({row['closeness']:.2f} alike)")
         for side in ("first", "second"):
-            print_line(f"     {row[side]['document']}, {_place(row[side])}")
+            print_line(f"     {row[side]['document']}, {_place(row[side])}{_since(row[side])}")
             print_line(f"       \u201c{_shortened(row[side]['quote'])}\u201d")
     _print_end(value)
 

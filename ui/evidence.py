@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from assistant.answer import Citation
 from governance.errors import ProvenantError
-from ui.chat import lines, name, problem
+from ui.chat import problem
+from ui.cited import lines, name
 from ui.desk import Desk
 from ui.markup import Html, element, picture_address, together
 
