@@ -8,6 +8,9 @@ support      is a sentence said by the evidence? citations     spans, computed
 guards       documents are data                  disclosure    secrets and personal data, by policy
 respond      write, check, cite                  answer        what a person reads
 turn, traces the record of an answer             service       all of it as one object
+answer_conflicts  who says otherwise             differences   what two sentences state otherwise
+product_*    answers from the catalogue's records
+cpu_*, gpu_* compiled decoding                   gpu_decoding  many users on one GPU
 clauses      every clause, with a count          clause_*      compare, standard, export; obligations, conflicts
 api, client  over HTTP                           evaluate      golden, metrics, bootstrap, scorecard, ranking
 """
