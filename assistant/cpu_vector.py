@@ -67,13 +67,15 @@ def _accumulators(builder: Any, count: int) -> list[Any]:
 
 
 def nf4_product(columns: int, tiles: int) -> Any:
-    """Return a function of the addresses (codes, scales, table, inputs, outputs) and (blocks, output stride in bytes).
+    """Return a function of (codes, scales, table, inputs, outputs, blocks, strides of inputs and outputs in bytes).
 
-    codes (tiles, blocks, 8, 16) of 8 codes each, scales (tiles, blocks, 16), inputs (blocks * 64, columns).
+    codes (tiles, blocks, 8, 16) of 8 codes each, scales (tiles, blocks, 16), inputs (columns, blocks * 64).
     """
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        codes, scales, table, inputs, outputs, blocks, stride = arguments
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        codes, scales, table, inputs, outputs, *counts = cgutils.unpack_tuple(builder, arguments[0], 8)
+        blocks, inputs_stride, stride = counts
+        values = _addresses(builder, inputs, inputs_stride, columns)
         lookup = _load(builder, table, _int64(0), _FLOATS)
         totals = _accumulators(builder, tiles * columns)
         sums = [cgutils.alloca_once(builder, _FLOATS) for _ in totals]
@@ -85,11 +87,11 @@ def nf4_product(columns: int, tiles: int) -> Any:
                 group = builder.add(builder.mul(outer.index, _int64(8)), inner.index)
                 place = builder.add(codes, builder.mul(group, _int64(64)))
                 packed = [_load(builder, place, builder.mul(tile_codes, _int64(tile)), _INTS) for tile in range(tiles)]
-                values = builder.add(inputs, builder.mul(group, _int64(32 * columns)))
+                offset = builder.mul(group, _int64(32))
                 for step in range(8):
                     shifted = [builder.lshr(one, _whole(4 * step)) for one in packed]
                     weights = [_call(builder, "llvm.x86.avx512.permvar.sf.512", [lookup, one]) for one in shifted]
-                    _add_products(builder, weights, values, sums, (step * 4 * columns, 4, columns))
+                    _add_products(builder, weights, values, sums, builder.add(offset, _int64(step * 4)))
             for number, total in enumerate(totals):
                 offset = builder.mul(tile_scales, _int64(number // columns))
                 scale = _load(builder, builder.add(scales, builder.mul(outer.index, _int64(64))), offset, _FLOATS)
@@ -97,15 +99,19 @@ def nf4_product(columns: int, tiles: int) -> Any:
         _write_out(builder, totals, outputs, stride, columns)
         return context.get_dummy_value()
 
-    return _as_intrinsic(generate, 7)
+    return _of_numbers(generate)
 
 
-def _add_products(builder: Any, weights: list[Any], values: Any, sums: list[Any], layout: tuple[int, int, int]) -> None:
-    start, stride, columns = layout
-    for column in range(columns):
-        value = _splat(builder, _load(builder, values, _int64(start + column * stride), _FLOAT))
+def _addresses(builder: Any, first: Any, stride: Any, count: int) -> list[Any]:
+    return [builder.add(first, builder.mul(stride, _int64(number))) for number in range(count)]
+
+
+def _add_products(builder: Any, weights: list[Any], values: list[Any], sums: list[Any], offset: Any) -> None:
+    """Add weights times the number that stands at an offset from the address of each column."""
+    for column, address in enumerate(values):
+        value = _splat(builder, _load(builder, address, offset, _FLOAT))
         for tile, weight in enumerate(weights):
-            place = sums[tile * columns + column]
+            place = sums[tile * len(values) + column]
             builder.store(_fma(builder, weight, value, builder.load(place)), place)
 
 
@@ -117,54 +123,57 @@ def _write_out(builder: Any, totals: list[Any], outputs: Any, stride: Any, colum
 
 
 def half_product(columns: int, tiles: int) -> Any:
-    """Return the same for bfloat16 rows: (weights, unused, unused, inputs, outputs, pairs, output stride in bytes).
+    """Return the same for bfloat16 rows: a function of (weights, inputs, outputs, pairs, the two strides in bytes).
 
     weights (tiles, pairs, 16) of two neighbouring inputs each; bfloat16 widens to float32 without rounding.
     """
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        rows, _, _, inputs, outputs, pairs, stride = arguments
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        rows, inputs, outputs, pairs, inputs_stride, stride = cgutils.unpack_tuple(builder, arguments[0], 6)
+        values = _addresses(builder, inputs, inputs_stride, columns)
         totals = _accumulators(builder, tiles * columns)
         tile_bytes = builder.mul(pairs, _int64(64))
         with cgutils.for_range(builder, pairs) as loop:
             place = builder.add(rows, builder.mul(loop.index, _int64(64)))
             packed = [_load(builder, place, builder.mul(tile_bytes, _int64(tile)), _INTS) for tile in range(tiles)]
-            values = builder.add(inputs, builder.mul(loop.index, _int64(8 * columns)))
+            offset = builder.mul(loop.index, _int64(8))
             low = [builder.bitcast(builder.shl(one, _whole(16)), _FLOATS) for one in packed]
-            _add_products(builder, low, values, totals, (0, 4, columns))
+            _add_products(builder, low, values, totals, offset)
             high = [builder.bitcast(builder.and_(one, _whole(0xFFFF0000)), _FLOATS) for one in packed]
-            _add_products(builder, high, values, totals, (4 * columns, 4, columns))
+            _add_products(builder, high, values, totals, builder.add(offset, _int64(4)))
         _write_out(builder, totals, outputs, stride, columns)
         return context.get_dummy_value()
 
-    return _as_intrinsic(generate, 7)
+    return _of_numbers(generate)
 
 
 def dense_product(columns: int, tiles: int, step_bytes: int, strides: tuple[int, int]) -> Any:
-    """Return a function of (rows, unused, unused, inputs, outputs, steps, output stride in bytes) for float32 rows.
+    """Return a function of (rows, inputs, outputs, steps, output stride in bytes) for float32 rows.
 
     Step k takes the lanes at `rows + k * step_bytes`; `strides` are the bytes from input to input by step and column.
     """
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        rows, _, _, inputs, outputs, steps, stride = arguments
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        rows, inputs, outputs, steps, stride = cgutils.unpack_tuple(builder, arguments[0], 5)
+        values = _addresses(builder, inputs, _int64(strides[1]), columns)
         totals = _accumulators(builder, tiles * columns)
         with cgutils.for_range(builder, steps) as loop:
             place = builder.add(rows, builder.mul(loop.index, _int64(step_bytes)))
             weights = [_load(builder, place, _int64(64 * tile), _FLOATS) for tile in range(tiles)]
-            values = builder.add(inputs, builder.mul(loop.index, _int64(strides[0])))
-            _add_products(builder, weights, values, totals, (0, strides[1], columns))
+            _add_products(builder, weights, values, totals, builder.mul(loop.index, _int64(strides[0])))
         _write_out(builder, totals, outputs, stride, columns)
         return context.get_dummy_value()
 
-    return _as_intrinsic(generate, 7)
+    return _of_numbers(generate)
 
 
-def _as_intrinsic(generate: Any, count: int, returns: Any = types.none) -> Any:
-    names = ", ".join(f"a{number}" for number in range(count))
-    scope: dict[str, Any] = {"kind": returns(*(types.int64,) * count), "generate": generate}
-    exec(f"def made(context, {names}):\n    return kind, generate", scope)  # noqa: S102 numba wants named arguments
-    return intrinsic(scope["made"])
+def _of_numbers(generate: Any, returns: Any = types.none) -> Any:
+    """Return a function for compiled code that takes one tuple of 64-bit numbers: addresses and counts."""
+
+    def made(_typing: Any, numbers: Any) -> Any:
+        return returns(numbers), generate
+
+    return intrinsic(made)
 
 
 def _exponential(builder: Any, value: Any) -> Any:
@@ -181,9 +190,9 @@ def _exponential(builder: Any, value: Any) -> Any:
     return builder.select(small, _constant(0.0), builder.fmul(result, power))
 
 
-def _softmax(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+def _softmax(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
     """(row, vectors, address of its maximum, address of its 16 partial sums): the row becomes exponentials."""
-    row, vectors, most, sums = arguments
+    row, vectors, most, sums = cgutils.unpack_tuple(builder, arguments[0], 4)
     largest = _splat(builder, _load(builder, most, _int64(0), _FLOAT))
     total = _accumulators(builder, 1)[0]
     with cgutils.for_range(builder, vectors) as loop:
@@ -195,9 +204,9 @@ def _softmax(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     return context.get_dummy_value()
 
 
-def _gated(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+def _gated(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
     """(gates, ups, outputs, vectors): silu(gate) * up, by exponentials of negative numbers only."""
-    gates, ups, outputs, vectors = arguments
+    gates, ups, outputs, vectors = cgutils.unpack_tuple(builder, arguments[0], 4)
     with cgutils.for_range(builder, vectors) as loop:
         place = builder.mul(loop.index, _int64(64))
         gate = _load(builder, gates, place, _FLOATS)
@@ -210,16 +219,29 @@ def _gated(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     return context.get_dummy_value()
 
 
-def _arrive(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    place = _pointer(builder, arguments[0], ir.IntType(64))
-    return builder.atomic_rmw("add", place, arguments[1], "seq_cst")
+def _spread(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+    """(source, target, vectors, stride in bytes): lanes in order go to places `stride` apart."""
+    source, target, vectors, stride = cgutils.unpack_tuple(builder, arguments[0], 4)
+    with cgutils.for_range(builder, builder.mul(vectors, _int64(LANES))) as loop:
+        value = _load(builder, source, builder.mul(loop.index, _int64(4)), _FLOAT)
+        _store(builder, value, builder.add(target, builder.mul(loop.index, stride)))
+    return context.get_dummy_value()
 
 
-def _glance(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    return builder.load_atomic(_pointer(builder, arguments[0], ir.IntType(64)), "seq_cst", 8)
+def _arrive(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+    """(address, number): add to a 64-bit number and return what it was."""
+    address, number = cgutils.unpack_tuple(builder, arguments[0], 2)
+    return builder.atomic_rmw("add", _pointer(builder, address, ir.IntType(64)), number, "seq_cst")
 
 
-softmax = _as_intrinsic(_softmax, 4)
-gated = _as_intrinsic(_gated, 4)
-arrive = _as_intrinsic(_arrive, 2, types.int64)
-glance = _as_intrinsic(_glance, 1, types.int64)
+def _glance(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+    """(address,): return a 64-bit number that another thread may change."""
+    (address,) = cgutils.unpack_tuple(builder, arguments[0], 1)
+    return builder.load_atomic(_pointer(builder, address, ir.IntType(64)), "seq_cst", 8)
+
+
+softmax = _of_numbers(_softmax)
+gated = _of_numbers(_gated)
+spread = _of_numbers(_spread)
+arrive = _of_numbers(_arrive, types.int64)
+glance = _of_numbers(_glance, types.int64)

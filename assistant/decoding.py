@@ -8,7 +8,8 @@ speculative decoding (Leviathan and others, 2023). It knows token ids and refuse
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 LONGEST_MATCH_TOKENS = 3
@@ -24,25 +25,64 @@ class Forward(Protocol):
         """Forget the last `count` tokens read."""
 
 
+@dataclass(frozen=True)
+class Limits:
+    """When decoding ends, and how many tokens are drafted at a time; 0 drafts none."""
+
+    new_tokens: int
+    draft_tokens: int
+    is_end: Callable[[int], bool]
+
+
+class Greedy:
+    """The greedy decoding of one prompt: what to read next, and which of the choices stand.
+
+    Whoever drives it reads the prompt, then what `propose` says, and hands the model's choices to `take`.
+    """
+
+    def __init__(self, prompt_ids: Sequence[int], limits: Limits) -> None:
+        self.is_done = False
+        self._seen = list(prompt_ids)
+        self._limits = limits
+        self._left = limits.new_tokens
+        self._draft: list[int] = []
+
+    def propose(self, most_drafted: int) -> list[int]:
+        """Return the tokens to read next: the last one, and a draft of some length at most."""
+        self._draft = find_draft(self._seen, min(most_drafted, self._limits.draft_tokens, self._left - 1))
+        return [self._seen[-1], *self._draft]
+
+    def take(self, choices: Sequence[int]) -> tuple[list[int], int]:
+        """Take the choices after the prompt's last token, or after each proposed one.
+
+        Return the new tokens, up to the end if it is among them, and how many of the tokens read last to forget.
+        """
+        agreed = _agreed(self._draft, choices)
+        forgotten = len(self._draft) - agreed
+        tokens = list(choices[: min(agreed + 1, self._left)])
+        end = next((number for number, token in enumerate(tokens) if self._limits.is_end(token)), None)
+        if end is not None:
+            del tokens[end + 1 :]
+        self._seen.extend(tokens)
+        self._left -= len(tokens)
+        self.is_done = end is not None or self._left == 0
+        return tokens, forgotten
+
+
 def greedy_tokens(
     model: Forward, prompt_ids: Sequence[int], *, draft_tokens: int, max_new_tokens: int, is_end: Callable[[int], bool]
-) -> Iterator[int]:
+) -> Generator[int, None, None]:
     """Yield the tokens of greedy decoding, the end token included, at most `max_new_tokens`."""
-    seen = list(prompt_ids)
-    chosen = model.choose(seen, 1)
-    left = max_new_tokens
+    decoding = Greedy(prompt_ids, Limits(max_new_tokens, draft_tokens, is_end))
+    choices = model.choose(list(prompt_ids), 1)
     while True:
-        for token in chosen:
-            yield token
-            left -= 1
-            if left == 0 or is_end(token):
-                return
-        seen.extend(chosen)
-        draft = find_draft(seen, min(draft_tokens, left - 1))
-        choices = model.choose([seen[-1], *draft], len(draft) + 1)
-        agreed = _agreed(draft, choices)
-        model.forget(len(draft) - agreed)
-        chosen = choices[: agreed + 1]
+        tokens, forgotten = decoding.take(choices)
+        model.forget(forgotten)
+        yield from tokens
+        if decoding.is_done:
+            return
+        proposed = decoding.propose(draft_tokens)
+        choices = model.choose(proposed, len(proposed))
 
 
 def find_draft(seen: Sequence[int], count: int) -> list[int]:

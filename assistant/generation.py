@@ -1,8 +1,8 @@
 """What a text generator is and what it gives: the words that an engine and its callers share.
 
 Two engines meet this (one in this process, one behind a URL). It knows messages, pieces of text and timings, and
-refuses to know models. Rules: a stream generates only while somebody reads it; closing it frees the engine; the
-result is the same text as the pieces joined.
+refuses to know models. Rules: a stream begins when it is first read; closing it frees the engine; the result is the
+same text as the pieces joined.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Generation:
-    """A finished generation. Seconds run from when the engine was free; the end token is counted as new."""
+    """A finished generation. Seconds run from when the engine had a place for it; the end token is counted as new."""
 
     text: str
     prompt_tokens: int

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Protocol
 
 from assistant.generation import Engine, ModelIdentity
-from assistant.model import identify, load_engine
+from assistant.model import LocalEngine, identify, load_engine
 from assistant.reader import Reader, load_reader
 from governance.models import load_manifest
 from governance.settings import Settings
@@ -44,6 +44,7 @@ class LocalModels:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._loading = threading.RLock()
+        self._loaded_engine: LocalEngine | None = None
 
     @cached_property
     def embedder(self) -> Embedder:
@@ -62,9 +63,16 @@ class LocalModels:
     def engine(self) -> Engine:
         """Return the language model, loaded once."""
         with self._loading:
-            return load_engine(self._settings.models, self._settings.answer.model)
+            self._loaded_engine = load_engine(self._settings.models, self._settings.answer.model)
+            return self._loaded_engine
 
     @cached_property
     def identity(self) -> ModelIdentity:
         """Return what the language model is, from its manifest."""
         return identify(load_manifest(self._settings.models, self._settings.answer.model))
+
+    def close(self) -> None:
+        """End what the language model is generating and its threads, where it was loaded."""
+        with self._loading:
+            if self._loaded_engine is not None:
+                self._loaded_engine.close()

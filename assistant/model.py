@@ -13,13 +13,13 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
-from assistant.cpu_model import load_cpu_decoder
-from assistant.decoding import Forward, greedy_tokens
+from assistant.cpu_decoder import load_cpu_decoder
+from assistant.decoding import Limits
 from assistant.generation import (
     Decoding,
     Engine,
@@ -31,6 +31,7 @@ from assistant.generation import (
     Role,
 )
 from assistant.model_convert import QUANTIZED_FOLDER
+from assistant.model_general import TransformersDecoder
 from governance.errors import BadInput
 from governance.models import Manifest, open_model
 from ingest.model_noise import quiet_libraries
@@ -51,7 +52,6 @@ __all__ = [
 
 Clock = Callable[[], float]
 
-_LOCK_POLL_SECONDS = 0.05
 MOST_DRAFT_TOKENS = 3  # the compiled step checks four tokens at once
 _ENDS_OF_TURN = ("<|im_end|>", "<|endoftext|>", "<end_of_turn>", "<|eot_id|>")
 
@@ -127,12 +127,17 @@ class Decoder(Protocol):
     def window_tokens(self) -> int:
         """How many tokens prompt and answer may have together."""
 
-    def generation(self, prompt_ids: Sequence[int], new_tokens: int) -> AbstractContextManager[Forward]:
-        """Begin a generation of some tokens at most."""
+    def generation(
+        self, prompt_ids: Sequence[int], limits: Limits, stop: threading.Event
+    ) -> AbstractContextManager[Iterator[int] | None]:
+        """Wait for a place and give the tokens as they come, or None where `stop` was set before there was one."""
+
+    def close(self) -> None:
+        """End what is under way and free what is held."""
 
 
 class LocalEngine:
-    """A model in this process. Generations wait for each other; each can be ended from any thread."""
+    """A model in this process. Any thread may generate, and end its generation; `close` ends all."""
 
     def __init__(
         self, identity: ModelIdentity, tokenizer: Any, decoder: Decoder, *, clock: Clock = time.monotonic
@@ -143,10 +148,13 @@ class LocalEngine:
         self._tokenizer.backend_tokenizer.no_padding()
         self._decoder = decoder
         self._clock = clock
-        self._busy = threading.Lock()
         self._end_ids = _end_ids(tokenizer, decoder.end_ids)
         self._control = _control_tokens(tokenizer)
         self._window_tokens = decoder.window_tokens
+
+    def close(self) -> None:
+        """End the generations under way and free the model's threads."""
+        self._decoder.close()
 
     def count_tokens(self, text: str) -> int:
         """Return how many tokens a text has; control tokens in it count as one each."""
@@ -189,34 +197,28 @@ class LocalEngine:
         self, stream: GenerationStream, prompt_ids: list[int], decoding: Decoding, stop: threading.Event
     ) -> Iterator[str]:
         writer = _Writer(self._tokenizer.backend_tokenizer)
-        while not self._busy.acquire(timeout=_LOCK_POLL_SECONDS):
-            if stop.is_set():
-                stream.result = writer.finish(len(prompt_ids), 0.0, "cancelled")
-                return
+        limits = Limits(
+            decoding.max_new_tokens,
+            min(decoding.prompt_lookup_tokens, MOST_DRAFT_TOKENS),
+            self._end_ids.__contains__,
+        )
         started = self._clock()
         finish: Finish = "cancelled"  # what it is when the reader leaves
         try:
-            with closing(self._tokens(prompt_ids, decoding)) as tokens:
-                for token in tokens:
+            with self._decoder.generation(prompt_ids, limits, stop) as tokens:
+                started = self._clock()
+                for token in tokens or ():
                     if stop.is_set():
                         return
                     piece = writer.add(token, self._clock() - started, is_end=token in self._end_ids)
                     if piece:
                         yield piece
-            finish = "stop" if writer.ended else "length"
+            if writer.ended:
+                finish = "stop"
+            elif writer.new_tokens == decoding.max_new_tokens:
+                finish = "length"
         finally:
-            self._busy.release()
             stream.result = writer.finish(len(prompt_ids), self._clock() - started, finish)
-
-    def _tokens(self, prompt_ids: list[int], decoding: Decoding) -> Generator[int, None, None]:
-        with self._decoder.generation(prompt_ids, decoding.max_new_tokens) as forward:
-            yield from greedy_tokens(
-                forward,
-                prompt_ids,
-                draft_tokens=min(decoding.prompt_lookup_tokens, MOST_DRAFT_TOKENS),
-                max_new_tokens=decoding.max_new_tokens,
-                is_end=self._end_ids.__contains__,
-            )
 
     def _encode(self, text: str) -> list[int]:
         """Encode without adding anything: the chat template already has what begins a prompt."""
@@ -224,46 +226,6 @@ class LocalEngine:
 
     def _break_up(self, content: str) -> str:
         return self._control.sub(lambda token: f"{token[0][0]} {token[0][1:]}", content)
-
-
-class TransformersDecoder:
-    """A model of transformers as a Decoder: the general path, for CUDA and for any architecture."""
-
-    def __init__(self, model: Any) -> None:
-        self._model = model
-        stated = model.generation_config.eos_token_id
-        self.end_ids: Sequence[int | None] = stated if isinstance(stated, list) else [stated]
-        self.window_tokens = int(model.config.get_text_config().max_position_embeddings)
-
-    @contextmanager
-    def generation(self, prompt_ids: Sequence[int], new_tokens: int) -> Iterator[Forward]:  # noqa: ARG002 the protocol's
-        """Begin a generation with an empty cache."""
-        yield _CachedModel(self._model)
-
-
-class _CachedModel:
-    """A transformers model with the keys and values of what it has read."""
-
-    def __init__(self, model: Any) -> None:
-        from transformers import DynamicCache
-
-        self._model = model
-        self._cache = DynamicCache()
-
-    def choose(self, token_ids: Sequence[int], last: int) -> list[int]:
-        """Read some tokens and return the likeliest token after each of the `last` ones."""
-        import torch
-
-        with torch.inference_mode():
-            batch = torch.tensor([list(token_ids)], device=self._model.device)  # (1, tokens)
-            output = self._model(input_ids=batch, cache=self._cache, use_cache=True, logits_to_keep=last)
-            choices: list[int] = output.logits[0].argmax(dim=-1).tolist()  # (last, vocabulary) -> (last,)
-        return choices
-
-    def forget(self, count: int) -> None:
-        """Forget the last `count` tokens read."""
-        if count:
-            self._cache.crop(-count)
 
 
 class _Writer:
@@ -276,12 +238,12 @@ class _Writer:
         self._tokenizer = tokenizer
         self._decoder = DecodeStream(skip_special_tokens=True)
         self._pieces: list[str] = []
-        self._new_tokens = 0
+        self.new_tokens = 0
         self._first_token_seconds = 0.0
 
     def add(self, token: int, seconds: float, *, is_end: bool) -> str:
         """Take a token that came after some seconds and return the text that is now certain."""
-        self._new_tokens += 1
+        self.new_tokens += 1
         self._first_token_seconds = self._first_token_seconds or seconds
         self.ended = is_end
         piece = "" if is_end else self._decoder.step(self._tokenizer, token) or ""
@@ -291,7 +253,7 @@ class _Writer:
     def finish(self, prompt_tokens: int, seconds: float, finish: Finish) -> Generation:
         """Return what was generated."""
         text = "".join(self._pieces)
-        return Generation(text, prompt_tokens, self._new_tokens, self._first_token_seconds, seconds, finish)
+        return Generation(text, prompt_tokens, self.new_tokens, self._first_token_seconds, seconds, finish)
 
 
 def _end_ids(tokenizer: Any, stated: Sequence[int | None]) -> frozenset[int]:

@@ -17,12 +17,12 @@ from assistant.model import (
     LocalEngine,
     Message,
     ModelIdentity,
-    TransformersDecoder,
     _load_quantized,
     identify,
     load_engine,
 )
 from assistant.model_convert import PLAIN_TEMPLATE, convert_llm, converter_for
+from assistant.model_general import TransformersDecoder
 from governance.digests import digest_text
 from governance.errors import BadInput, NotFound
 from governance.model_pull import LocalModel, register_folder
