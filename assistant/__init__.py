@@ -2,6 +2,7 @@
 
 questions    check; what kind is asked for       retrieve      search, fuse, look inside, read, fit the context
 reader       question and passage together       product_query what a query asks of a catalogue
+fusion       one score from two searches         named_documents  which are meant, what is asked of them
 sufficiency  can the documents answer?           prompt        the messages that are served
 model        the NF4 model, streaming            quotes        the best words of the documents
 support      is a sentence said by the evidence? citations     spans, computed

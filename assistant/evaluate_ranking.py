@@ -20,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from assistant.metrics import average_precision, ndcg, percentile, recall_at, reciprocal_rank
+from assistant.questions import is_statement
 from assistant.reader import Reader
 from assistant.retrieve import RetrievalTools, Scope, retrieve
 from assistant.scorecard import Scored, summarise
@@ -39,7 +40,7 @@ Rank = Callable[[str], Sequence[str]]  # from a query to text ids, best first
 DEPTH = 100
 _CUT_TIES = 20  # the engine leaves out what ties with the last result, so more is asked for than is counted
 _BATCH_TEXTS = 64
-_GENERATION = "ranking"
+GENERATION = "ranking"
 _STANDING = Standing(labels=(), active=True, effective_from=date(1, 1, 1), effective_to=None)
 
 
@@ -79,7 +80,8 @@ class Searcher:
             return _ids(self.index.search_dense(vector, conditions=conditions, limit=DEPTH + _CUT_TIES))
         deep = {"top_k": DEPTH, "candidates": max(self.settings.candidates, DEPTH)}
         settings = self.settings.model_copy(update=deep)
-        tools = RetrievalTools(self.index, self.embedder, settings, summary=self.summary, reader=self.reader)
+        reader = None if is_statement(query) else self.reader  # what is read never moves the texts of a statement
+        tools = RetrievalTools(self.index, self.embedder, settings, summary=self.summary, reader=reader)
         found = retrieve(query, tools=tools, scope=Scope())
         return _ids([passage.chunk for passage in found])
 
@@ -115,18 +117,25 @@ def temporary_index(
     """
     with tempfile.TemporaryDirectory(prefix="provenant-") as folder:
         engine = EdgeEngine(Path(folder))
-        chunks = [_chunk(key, title, text) for key, (title, text) in task.texts.items() if words(f"{title} {text}")]
-        texts = [chunk.indexed_text for chunk in chunks]
-        if first_window and embedder is not None:
-            texts = [_first_window(text, embedder) for text in texts]
-        vectors = list(_embed(texts, embedder, tell))
-        tell(0.99, f"indexing {len(chunks)} texts")
-        engine.build(_GENERATION, [Entry(one, _STANDING, row) for one, row in zip(chunks, vectors, strict=True)])
-        index = engine.open(_GENERATION)
+        build_index(task, engine, embedder=embedder, tell=tell, first_window=first_window)
+        index = engine.open(GENERATION)
         try:
             yield index
         finally:
             index.close()
+
+
+def build_index(
+    task: RankingTask, engine: EdgeEngine, *, embedder: Embedder | None, tell: Tell, first_window: bool = False
+) -> None:
+    """Build the Generation `GENERATION` of the texts; one without a word is left out."""
+    chunks = [_chunk(key, title, text) for key, (title, text) in task.texts.items() if words(f"{title} {text}")]
+    texts = [chunk.indexed_text for chunk in chunks]
+    if first_window and embedder is not None:
+        texts = [_first_window(text, embedder) for text in texts]
+    vectors = list(_embed(texts, embedder, tell))
+    tell(0.99, f"indexing {len(chunks)} texts")
+    engine.build(GENERATION, [Entry(one, _STANDING, row) for one, row in zip(chunks, vectors, strict=True)])
 
 
 def measure_ranking(task: RankingTask, rank: Rank, *, clock: Callable[[], float]) -> dict[str, Any]:

@@ -13,6 +13,10 @@ from dataclasses import dataclass
 from governance.errors import BadInput
 from ingest.words import STOP_WORDS
 
+_ASKING = re.compile(
+    r"\b(what|why|how|whether|please|i|we|me|my|our)\b|^\W*(tell|show|list|find|give|name|explain|describe|compare)\b",
+    re.IGNORECASE,
+)
 _NAME_END = re.compile(r"['’]s$|[?.,;:!'\"”’()]+$")
 
 _KINDS = tuple(
@@ -56,6 +60,11 @@ def check_question(text: str, *, most_characters: int) -> str:
     if not any(sign.isalnum() for sign in question):
         raise BadInput("The question is empty. Type what you want to know, in a sentence or a few words.")
     return question
+
+
+def is_statement(text: str) -> bool:
+    """Tell whether a query states something and asks nothing: it ends in a full stop and holds no word that asks."""
+    return text.rstrip().endswith(".") and "?" not in text and _ASKING.search(text) is None
 
 
 def holds_kind(question: str, text: str) -> bool:

@@ -15,31 +15,28 @@ are read together with the question, which tells a clause that answers from one 
 from __future__ import annotations
 
 import re
-import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
 
+from assistant.fusion import fuse_scores
+from assistant.named_documents import beside_the_name, documents_pointed_at
 from assistant.product_query import boosts, understand
-from assistant.questions import names_in
+from assistant.questions import is_statement
 from assistant.reader import Reader, Reading
 from governance.errors import ProvenantError
-from governance.settings import RetrievalSettings
+from governance.settings import Fusion, RetrievalSettings
 from ingest.chunks import heading_over
 from ingest.embed import Embedder
 from ingest.index import EVERYONE, Condition, Index, Stored, in_force, readable_by
 from ingest.summary import Summary
-from ingest.words import stems
 
-_RANK_CONSTANT = 60
-_INSIDE_WEIGHT = 0.5
+_INSIDE_WEIGHT = 1.0
 _NAMED_BONUS = 0.5
-_POINTED_FROM = 12.0  # a name as rare as one document in fifty, said outright
-_CLOSE_SHARE = 0.8
 _CATALOGUE_FACTOR = 2
 _IDENTIFIER_WEIGHT = 6.0  # as much as the whole of the boosts: a part number decides
-_READING_WEIGHT = 0.2
-_POSSESSIVE = re.compile(r"['’]s\b")
+READING_WEIGHT = 0.2
 _IDENTIFIER = re.compile(r"(?=[\w./-]*\d)[A-Za-z0-9][\w./-]{3,}")
 
 
@@ -83,6 +80,17 @@ class RetrievalTools:
     summary: Summary
     reader: Reader | None = None
 
+    @property
+    def fusion(self) -> Fusion:
+        """How the searches are fused: as set, and `auto` by what the Generation holds.
+
+        In prose a candidate of one search is worth scoring by the other; among records it is a word not shared that
+        tells them apart (figures of four sets of questions in docs/evidence.md).
+        """
+        if self.settings.fusion != "auto":
+            return self.settings.fusion
+        return "distribution" if self.summary.products.records else "both"
+
 
 def retrieve(query: str, *, tools: RetrievalTools, scope: Scope) -> list[Passage]:
     """Return the best `settings.top_k` Passages for a query, best first."""
@@ -92,8 +100,7 @@ def retrieve(query: str, *, tools: RetrievalTools, scope: Scope) -> list[Passage
         return []
     scores = {passage.chunk.id: passage.score for passage in passages}
     for document in _documents_named(query, passages[0], tools):
-        inside = beside_the_name(query, document, tools.summary)
-        found = _search(inside, tools, scope, (*conditions, Condition("document", "=", document))) if inside else []
+        found = _look_inside(query, document, tools, scope)
         passages += [passage for passage in found if passage.chunk.id not in scores]
         for passage in found:
             scores[passage.chunk.id] = scores.get(passage.chunk.id, 0.0) + _INSIDE_WEIGHT * passage.score + _NAMED_BONUS
@@ -110,7 +117,7 @@ def retrieve_for_answer(query: str, *, tools: RetrievalTools, scope: Scope) -> l
     first = passages[0].chunk
     same = (Condition(name, "=", getattr(first, name)) for name in ("document", "version", "clause"))
     slices = [chunk for chunk in tools.index.scroll((*scope.conditions(), *same)) if chunk.id != first.id]
-    _check_access(slices, scope)
+    check_access(slices, scope)
     more = [replace(passages[0], chunk=chunk, dense_score=0.0, words_score=0.0, reading=None) for chunk in slices]
     whole = [passages[0], *_read(query, more, tools)]
     return _numbered([*sorted(whole, key=_by_reading), *passages[1:]])
@@ -118,17 +125,34 @@ def retrieve_for_answer(query: str, *, tools: RetrievalTools, scope: Scope) -> l
 
 def _search(query: str, tools: RetrievalTools, scope: Scope, conditions: tuple[Condition, ...]) -> list[Passage]:
     limit = tools.settings.candidates * (_CATALOGUE_FACTOR if tools.summary.products.records else 1)
-    vector = tools.embedder.embed([query])[0]
-    dense = tools.index.search_dense(vector, conditions=conditions, limit=limit)
-    by_words = tools.index.search_words(query, conditions=conditions, limit=limit)
-    if tools.settings.fusion == "both":
+    dense, by_words = find_candidates(query, tools, conditions=conditions, limit=limit)
+    check_access([*dense, *by_words], scope)
+    return fuse(dense, by_words, how=tools.fusion)
+
+
+def find_candidates(
+    query: str, tools: RetrievalTools, *, conditions: Sequence[Condition], limit: int
+) -> tuple[list[Stored], list[Stored]]:
+    """Return the best chunks by cosine and the best by BM25; for the fusion `both`, each list also scores the other's.
+
+    Neither search waits for the other: the engine and the embedder work outside Python's lock.
+    """
+    index = tools.index
+    with ThreadPoolExecutor(1) as pool:
+        searched = pool.submit(index.search_words, query, conditions=conditions, limit=limit)
+        vector = tools.embedder.embed([query])[0]
+        dense = index.search_dense(vector, conditions=conditions, limit=limit)
+        by_words = searched.result()
+        if tools.fusion != "both":
+            return dense, by_words
         by_vector, in_words = _ids_not_in(dense, by_words), _ids_not_in(by_words, dense)
-        if by_vector:
-            dense += tools.index.search_dense(vector, conditions=conditions, limit=len(by_vector) + 1, ids=by_vector)
         if in_words:
-            by_words += tools.index.search_words(query, conditions=conditions, limit=len(in_words) + 1, ids=in_words)
-    _check_access([*dense, *by_words], scope)
-    return fuse(dense, by_words, how=tools.settings.fusion)
+            searched = pool.submit(
+                index.search_words, query, conditions=conditions, limit=len(in_words) + 1, ids=in_words
+            )
+        if by_vector:
+            dense += index.search_dense(vector, conditions=conditions, limit=len(by_vector) + 1, ids=by_vector)
+        return dense, [*by_words, *searched.result()] if in_words else by_words
 
 
 def _ids_not_in(found: Sequence[Stored], others: Sequence[Stored]) -> list[str]:
@@ -138,13 +162,17 @@ def _ids_not_in(found: Sequence[Stored], others: Sequence[Stored]) -> list[str]:
 
 
 def _documents_named(query: str, first: Passage, tools: RetrievalTools) -> list[str]:
-    """Return the documents that a question points at by name, at most two, and else the one found first, if named."""
-    pointed = list(tools.summary.names.score(query, names=names_in(query)).items())
-    if pointed and pointed[0][1] >= _POINTED_FROM:
-        return [document for document, score in pointed[:2] if score >= _CLOSE_SHARE * pointed[0][1]]
-    if first.chunk.kind != "record" and beside_the_name(query, first.chunk.document, tools.summary):
-        return [first.chunk.document]
-    return []
+    """Return the documents that a question points at by name, and else the one found first, if named."""
+    asks_beside = first.chunk.kind != "record" and beside_the_name(query, first.chunk.document, tools.summary)
+    return documents_pointed_at(query, tools.summary) or ([first.chunk.document] if asks_beside else [])
+
+
+def _look_inside(query: str, document: str, tools: RetrievalTools, scope: Scope) -> list[Passage]:
+    """Return what a document holds on the rest of a question; nothing for one chunk, whose name has counted already."""
+    asked = beside_the_name(query, document, tools.summary)
+    conditions = (*scope.conditions(), Condition("document", "=", document))
+    found = _search(asked, tools, scope, conditions) if asked else []
+    return found if len(found) > 1 else []
 
 
 def _add_boosts(query: str, passages: Sequence[Passage], scores: dict[str, float], tools: RetrievalTools) -> None:
@@ -159,13 +187,17 @@ def _add_boosts(query: str, passages: Sequence[Passage], scores: dict[str, float
 
 
 def _read(query: str, passages: list[Passage], tools: RetrievalTools) -> list[Passage]:
-    """Read the first Passages together with the query and rank all anew by their scores with what was read."""
+    """Read the first Passages together with the query and rank all anew by their scores with what was read.
+
+    A statement keeps its ranking: the reader has learnt what answers a question, and a statement asks none.
+    """
     if tools.reader is None:
         return passages
     first = passages[: tools.settings.read]
     readings = tools.reader.read(query, [(heading_of(passage.chunk), passage.chunk.text) for passage in first])
+    weight = 0.0 if is_statement(query) else READING_WEIGHT
     read = [
-        replace(passage, score=passage.score + _READING_WEIGHT * reading.relevance, reading=reading)
+        replace(passage, score=passage.score + weight * reading.relevance, reading=reading)
         for passage, reading in zip(first, readings, strict=True)
     ]
     return _numbered(sorted(read, key=_order)) + passages[len(read) :]
@@ -175,14 +207,6 @@ def heading_of(chunk: Stored) -> str:
     """Return what stands over a chunk; "" for a slice of a record that begins with its own title."""
     line = heading_over(chunk.document, chunk.title, chunk.path, chunk.kind)
     return "" if chunk.kind == "record" and chunk.text.startswith(line) else line
-
-
-def beside_the_name(query: str, document: str, summary: Summary) -> str:
-    """Return what a question asks beside the name of a document; "" where it does not name it or asks no more."""
-    named = set(summary.names.names.get(document, ()))
-    words = _POSSESSIVE.sub("", query).split()
-    rest = [word for word in words if not stems(word) or not named.issuperset(stems(word))]
-    return " ".join(rest) if named.intersection(stems(" ".join(words))) and stems(" ".join(rest)) else ""
 
 
 def _identifiers_held(query: str, chunk: Stored) -> float:
@@ -228,21 +252,12 @@ def _order(passage: Passage) -> tuple[float, str]:
     return -passage.score, passage.chunk.id
 
 
-def fuse(dense: Sequence[Stored], by_words: Sequence[Stored], *, how: str = "distribution") -> list[Passage]:
-    """Fuse two ranked lists, best first.
-
-    `distribution` sums each score's place within the mean +- 3 standard deviations of its list; `both` does so over
-    all candidates, each of which both searches have scored (0 where no word is shared); `rank` sums reciprocal ranks
-    with constant 60 (Cormack, Clarke and Buettcher, SIGIR 2009).
-    """
+def fuse(dense: Sequence[Stored], by_words: Sequence[Stored], *, how: Fusion = "distribution") -> list[Passage]:
+    """Fuse what two searches found, best first; `how` is told in `fusion`."""
     chunks = {chunk.id: chunk for chunk in (*by_words, *dense)}
-    if how == "both":
-        dense, by_words = _with_zeros(dense, chunks), _with_zeros(by_words, chunks)
-    normalise = _by_rank if how == "rank" else _by_distribution
-    parts = (normalise(dense), normalise(by_words))
     dense_scores = {chunk.id: chunk.score for chunk in dense}
     word_scores = {chunk.id: chunk.score for chunk in by_words}
-    fused = {key: sum(part.get(key, 0.0) for part in parts) for key in chunks}
+    fused = fuse_scores(dense_scores, word_scores, how=how)
     ordered = sorted(chunks, key=lambda key: (-fused[key], key))
     return [
         Passage(chunks[key], rank, fused[key], dense_scores.get(key, 0.0), word_scores.get(key, 0.0))
@@ -269,27 +284,8 @@ def fit_context(
     return kept
 
 
-def _with_zeros(found: Sequence[Stored], chunks: Mapping[str, Stored]) -> list[Stored]:
-    """Return a list with every candidate in it, those that the search gave no score at 0."""
-    held = {chunk.id for chunk in found}
-    return [*found, *(replace(chunk, score=0.0) for chunk in chunks.values() if chunk.id not in held)]
-
-
-def _by_distribution(found: Sequence[Stored]) -> Mapping[str, float]:
-    if not found:
-        return {}
-    scores = [chunk.score for chunk in found]
-    mean, spread = statistics.fmean(scores), statistics.pstdev(scores)
-    if spread == 0:
-        return {chunk.id: 0.5 for chunk in found}
-    return {chunk.id: (chunk.score - mean + 3 * spread) / (6 * spread) for chunk in found}
-
-
-def _by_rank(found: Sequence[Stored]) -> Mapping[str, float]:
-    return {chunk.id: 1 / (_RANK_CONSTANT + rank) for rank, chunk in enumerate(found, start=1)}
-
-
-def _check_access(found: Iterable[Stored], scope: Scope) -> None:
+def check_access(found: Iterable[Stored], scope: Scope) -> None:
+    """Raise ProvenantError where a chunk came back that the asker may not read."""
     allowed = {EVERYONE, *scope.labels}
     if any(not allowed.intersection(chunk.labels) for chunk in found):
         raise ProvenantError("The index returned a passage that the asker may not read; the search was stopped.")

@@ -1,6 +1,6 @@
 """Product search on Chorus (Icecat): BM25, dense, plain fusion and product queries, side by side in one run.
 
-    .venv/bin/python benchmarks/product_search.py FOLDER --work FOLDER [--vectors FILE.npy]
+    python -m benchmarks.product_search FOLDER --work FOLDER [--vectors FILE.npy] [--out FILE]
 
 FOLDER holds products.csv, queries.jsonl and qrels.tsv. The embedded engine is built anew below --work; --vectors keeps
 the embeddings of title and description between runs. nDCG@10 with linear gains over the queries that have a relevant
@@ -27,14 +27,16 @@ from numpy.typing import NDArray
 
 from assistant import product_query
 from assistant.product_query import boosts, understand
-from assistant.retrieve import Passage, Scope, best_of_each_record, fuse
-from governance.settings import Settings
+from assistant.retrieve import Passage, RetrievalTools, Scope, best_of_each_record, find_candidates, fuse
+from benchmarks.measured import Figure, figure, write_result
+from governance.settings import RetrievalSettings, Settings
 from ingest.chunks import Chunk
 from ingest.embed import Embedder, load_embedder
 from ingest.index import Entry, Index, Standing
 from ingest.index_edge import EdgeEngine
 from ingest.parse.catalog import parse_catalog
-from ingest.product_facts import ProductFacts, describe, gather_facts
+from ingest.product_facts import describe
+from ingest.summary import gather_summary
 
 GENERATION = "product-search"
 BATCH_TEXTS = 512
@@ -71,20 +73,23 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--vectors", type=Path)
     parser.add_argument("--candidates", type=int, default=200)
+    parser.add_argument("--fusion", default=RetrievalSettings().fusion)
+    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     queries, judged = read_queries(arguments.folder)
     embedder = load_embedder(Settings().models, "all-minilm-l6-v2")
     chunks = record_chunks(arguments.folder / "products.csv")
-    facts = gather_facts(chunks)
+    settings = RetrievalSettings.model_validate({"fusion": arguments.fusion})
+    summary = gather_summary(chunks)
     index = build(chunks, embed(chunks, embedder, arguments.vectors), arguments.work)
     try:
-        found = {
-            key: find(text, index=index, embedder=embedder, facts=facts, limit=arguments.candidates)
-            for key, text in queries.items()
-        }
+        tools = RetrievalTools(index, embedder, settings, summary=summary)
+        found = {key: find(text, tools, limit=arguments.candidates) for key, text in queries.items()}
     finally:
         index.close()
-    report(found, judged)
+    figures = report(found, judged)
+    if arguments.out:
+        write_result(arguments.out, figures)
 
 
 def read_queries(folder: Path) -> tuple[dict[str, str], Judgements]:
@@ -144,12 +149,11 @@ def build(chunks: Sequence[Chunk], vectors: NDArray[np.float32], work: Path) -> 
     return engine.open(GENERATION)
 
 
-def find(text: str, *, index: Index, embedder: Embedder, facts: ProductFacts, limit: int) -> Found:
-    """Search once each way under the conditions of a person without labels."""
-    conditions = Scope().conditions()
-    dense = index.search_dense(embedder.embed([text])[0], conditions=conditions, limit=limit)
-    by_words = index.search_words(text, conditions=conditions, limit=limit)
-    fused = fuse(dense, by_words)
+def find(text: str, tools: RetrievalTools, *, limit: int) -> Found:
+    """Search each way under the conditions of a person without labels."""
+    facts = tools.summary.products
+    dense, by_words = find_candidates(text, tools, conditions=Scope().conditions(), limit=limit)
+    fused = fuse(dense, by_words, how=tools.fusion)
     query = understand(text, facts)
     parts = [
         boosts(query, [one.chunk for one in fused], facts, best_part=best, said=said)
@@ -169,8 +173,8 @@ def _discounted(gains: Sequence[int]) -> float:
     return sum(gain / math.log2(rank + 1) for rank, gain in enumerate(gains, start=1))
 
 
-def report(found: Mapping[str, Found], judged: Judgements) -> None:
-    """Print the table."""
+def report(found: Mapping[str, Found], judged: Judgements) -> dict[str, Figure]:
+    """Print the table and return its figures."""
     stored = (product_query.BEST_PART_WEIGHT, product_query.SAID_WEIGHT)
     ways = {
         "BM25": {key: one.by_words for key, one in found.items()},
@@ -193,6 +197,8 @@ def report(found: Mapping[str, Found], judged: Judgements) -> None:
     print(f"gain, cross-validated     {interval(validated - rows['plain fusion'])}")
     means = ", ".join(f"{pair[0]:g}: {mean:.3f}" for pair, mean in zip(WEIGHTS, table.mean(axis=0), strict=True))
     print(f"by weight: {means}; stored {stored}")
+    measured = {**rows, "cross-validated": validated, "gain, cross-validated": validated - rows["plain fusion"]}
+    return {name: with_interval(values) for name, values in measured.items()}
 
 
 def cross_validate(table: NDArray[np.float64]) -> Scores:
@@ -212,9 +218,14 @@ def _divisions(count: int) -> Iterator[NDArray[np.int64]]:
 
 def interval(values: Scores) -> str:
     """Return a mean with its bootstrap interval over queries."""
+    found = with_interval(values)
+    return f"{found['value']:.4f} [{found['low']:.4f}, {found['high']:.4f}]"
+
+
+def with_interval(values: Scores) -> dict[str, float | int]:
     draws = np.random.default_rng(0).integers(0, len(values), size=(RESAMPLES, len(values)))
     low, high = np.quantile(values[draws].mean(axis=1), (0.025, 0.975))
-    return f"{values.mean():.4f} [{low:.4f}, {high:.4f}]"
+    return figure(float(values.mean()), {"low": float(low), "high": float(high)}, n=len(values))
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
     .venv/bin/python -m benchmarks.retrieval_speed --text corpus.jsonl --models MODELS --points 200000
 
 The index is the product's own, built in a temporary folder from synthetic vectors (2,000 clusters) and slices of a real
-text. A query is timed from its words to its ranked passages: embedding, both searches, fusion. Left out, and so not
-claimed: reading passages with the question, and looking inside a document that a question names. Recall compares the
-dense search with numpy over all vectors.
+text; `--index FOLDER` keeps it for the next run. A query is timed from its words to its ranked passages: embedding,
+both searches, fusion. Left out, and so not claimed: reading passages with the question, and looking inside a document
+that a question names. Recall compares the dense search with numpy over all vectors.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -24,6 +26,7 @@ from numpy.typing import NDArray
 
 from assistant.metrics import percentile
 from assistant.retrieve import RetrievalTools, Scope, retrieve
+from benchmarks.measured import write_result
 from governance.digests import digest_value
 from governance.settings import RetrievalSettings
 from ingest.chunks import Chunk
@@ -33,9 +36,20 @@ from ingest.index_edge import EdgeEngine
 from ingest.summary import gather_summary
 
 Matrix = NDArray[np.float32]  # (points, dimension), rows of unit length
+Figures = dict[str, float]
 _CLUSTERS, _PAGES, _CHARACTERS, _TOP = 2000, 25, 950, 20
 _FEW = Condition("page", "<=", 2)  # 2 pages of 25: 8 % of the points
 _STANDING = Standing(labels=(), active=True, effective_from=date(1, 1, 1), effective_to=None)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What is measured: an open index over some vectors, and the words of the queries."""
+
+    index: Index
+    embedder: Embedder
+    vectors: Matrix
+    queries: Sequence[str]
 
 
 def main() -> None:
@@ -46,37 +60,53 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=200_000)
     parser.add_argument("--queries", type=int, default=150)
     parser.add_argument("--fusion", nargs="*", default=["distribution", "both"])
+    parser.add_argument("--index", type=Path, help="keep the index here, and use the one that is there")
+    parser.add_argument("--out", type=Path, help="write the figures here")
     arguments = parser.parse_args()
     embedder = load_embedder(arguments.models, "all-minilm-l6-v2")
     slices = read_slices(arguments.text)
     vectors = make_vectors(arguments.points, dimension=len(embedder.embed(["x"])[0]))
+    chosen = np.random.default_rng(1).integers(len(slices), size=arguments.queries)
+    queries = [" ".join(slices[place].split()[3:15]) for place in chosen]
+    with opened_index(arguments.index, slices, vectors) as (index, built):
+        figures = built | measure(Bench(index, embedder, vectors, queries), arguments.fusion)
+    if arguments.out:
+        write_result(arguments.out, figures)
+
+
+@contextmanager
+def opened_index(kept: Path | None, slices: Sequence[str], vectors: Matrix) -> Iterator[tuple[Index, Figures]]:
+    """Yield an index of as many points as there are vectors, and how long it took to build where it was not there."""
+    figures: Figures = {"points": len(vectors)}
     with tempfile.TemporaryDirectory(prefix="provenant-") as folder:
-        engine = EdgeEngine(Path(folder))
-        started = time.perf_counter()
-        stored = engine.build("speed", list(make_entries(slices, vectors)))
-        print(f"{stored} points built in {time.perf_counter() - started:.1f} s, without embedding")
-        index = engine.open("speed")
+        engine, name = EdgeEngine(kept or Path(folder)), f"speed-{len(vectors)}"
+        if not engine.exists(name):
+            started = time.perf_counter()
+            engine.build(name, list(make_entries(slices, vectors)))
+            figures["build_seconds"] = time.perf_counter() - started
+            print(f"{len(vectors)} points built in {figures['build_seconds']:.1f} s, without embedding")
+        index = engine.open(name)
         try:
-            report(index, embedder, vectors, slices, arguments)
+            yield index, figures
         finally:
             index.close()
 
 
-def report(
-    index: Index, embedder: Embedder, vectors: Matrix, slices: Sequence[str], arguments: argparse.Namespace
-) -> None:
-    """Print latencies and recall, with the filter and without."""
-    chosen = np.random.default_rng(1).integers(len(slices), size=arguments.queries)
-    queries = [" ".join(slices[place].split()[3:15]) for place in chosen]
-    print(f"embedding of a query: {spread([embedding(embedder, query) for query in queries])}")
+def measure(bench: Bench, fusions: Sequence[str]) -> Figures:
+    """Print and return latencies in milliseconds and recall, with the filter and without."""
+    figures = spread("embedding of a query", [embedding(bench.embedder, query) for query in bench.queries])
     for name, filters in (("8 % filter", (_FEW,)), ("no filter", ())):
-        print(f"{name}: recall@{_TOP} {recall(index, vectors, filters):.4f}")
-        for fusion in arguments.fusion:
+        found = recall(bench.index, bench.vectors, filters)
+        print(f"{name}: recall@{_TOP} {found:.4f}")
+        figures[f"{name}: recall@{_TOP}"] = found
+        for fusion in fusions:
             settings = RetrievalSettings.model_validate({"fusion": fusion})
-            tools = RetrievalTools(index, embedder, settings, summary=gather_summary([]))
+            tools = RetrievalTools(bench.index, bench.embedder, settings, summary=gather_summary([]))
             scope = Scope(filters=filters)
-            timed = [elapsed(partial(retrieve, query, tools=tools, scope=scope)) for query in queries]
-            print(f"{name}, {fusion}: {spread(timed)}")
+            retrieve(bench.queries[0], tools=tools, scope=scope)  # the first question asked of an index warms it
+            timed = [elapsed(partial(retrieve, query, tools=tools, scope=scope)) for query in bench.queries]
+            figures |= spread(f"{name}, {fusion}", timed)
+    return figures
 
 
 def embedding(embedder: Embedder, query: str) -> float:
@@ -91,9 +121,11 @@ def elapsed(call: Callable[[], object]) -> float:
     return (time.perf_counter() - started) * 1000
 
 
-def spread(milliseconds: Sequence[float]) -> str:
-    """Return median and 95th percentile in words."""
-    return f"p50 {percentile(milliseconds, 0.5):.1f} ms, p95 {percentile(milliseconds, 0.95):.1f} ms"
+def spread(name: str, milliseconds: Sequence[float]) -> Figures:
+    """Print and return median and 95th percentile."""
+    middle, high = percentile(milliseconds, 0.5), percentile(milliseconds, 0.95)
+    print(f"{name}: p50 {middle:.1f} ms, p95 {high:.1f} ms", flush=True)
+    return {f"{name}: p50 ms": middle, f"{name}: p95 ms": high}
 
 
 def recall(index: Index, vectors: Matrix, filters: tuple[Condition, ...], *, asked: int = 50) -> float:

@@ -46,12 +46,17 @@ class IngestSettings(_Section):
     max_file_megabytes: int = Field(100, ge=1, description="Larger files are refused, with their size.")
 
 
+Fusion = Literal["distribution", "both", "rank"]
+
+
 class RetrievalSettings(_Section):
     """Searching."""
 
     candidates: int = Field(100, ge=1, le=1000, description="Passages taken from each of dense and sparse search.")
     top_k: int = Field(8, ge=1, le=200, description="Passages returned.")
-    fusion: Literal["distribution", "both", "rank"] = Field("distribution", description="How the searches are fused.")
+    fusion: Literal["auto", "distribution", "both", "rank"] = Field(
+        "auto", description="How the searches are fused; auto is distribution where there is a catalogue, else both."
+    )
     reader: str = Field("minilm-reader", description="What reads passages with the question; empty means nothing.")
     read: int = Field(32, ge=1, le=200, description="Passages that are read together with the question.")
 
@@ -87,6 +92,14 @@ class ServerSettings(_Section):
     token: SecretStr = Field(SecretStr(""), description="Token asked of every caller (environment only).")
 
 
+class JudgeSettings(_Section):
+    """A model that judges answers for `evaluate answers --judge`; it never answers."""
+
+    url: str = Field("", description="OpenAI-compatible address of a judge model; none is asked where it is empty.")
+    model: str = Field("", description="Name of the judge model at that address.")
+    token: SecretStr = Field(SecretStr(""), description="Token for that address (environment only).")
+
+
 class Settings(BaseSettings):
     """Everything an installation can set."""
 
@@ -107,6 +120,7 @@ class Settings(BaseSettings):
     answer: AnswerSettings = AnswerSettings()
     disclosure: DisclosureSettings = DisclosureSettings()
     server: ServerSettings = ServerSettings()
+    judge: JudgeSettings = JudgeSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -148,7 +162,7 @@ def _refuse_written_secrets(path: Path) -> None:
         value = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} is not valid TOML ({error}).") from error
-    for section, key in (("server", "token"), ("index", "api_key")):
+    for section, key in (("server", "token"), ("index", "api_key"), ("judge", "token")):
         if key in value.get(section, {}):
             raise BadInput(
                 f"{path} holds the secret {section}.{key}; give it in PROVENANT_{section.upper()}__{key.upper()}."

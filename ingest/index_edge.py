@@ -14,6 +14,7 @@ import re
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ _MANIFEST = "generation.json"
 _NO_SPACE = re.compile(r"no space left|os error 28", re.IGNORECASE)
 _KEYWORDS = ("document", "version", "clause", "kind", "labels", "active")
 _INTEGERS = ("effective_from", "effective_to", "page")
+_STANDING = {"labels", "active", "effective_from", "effective_to"}  # asked by every search, and often met by all
 
 
 class EdgeEngine:
@@ -110,12 +112,14 @@ class EdgeIndex:
         self._words = words
         self._lock = lock
         self._closing = threading.Lock()
+        self._leaves_out = lru_cache(maxsize=256)(self._leaves_some_out)
 
     def search_dense(
         self, vector: Vector, *, conditions: Sequence[Condition], limit: int, ids: Sequence[str] = ()
     ) -> list[Stored]:
         """Return the nearest chunks by cosine, exactly."""
-        return self._query(edge.Query.Nearest(vector.tolist(), using=_DENSE), _filter(conditions, ids), limit)
+        where = _filter(self._telling(conditions), ids)
+        return self._query(edge.Query.Nearest(vector.tolist(), using=_DENSE), where, limit)
 
     def search_words(
         self, text: str, *, conditions: Sequence[Condition], limit: int, ids: Sequence[str] = ()
@@ -137,6 +141,18 @@ class EdgeIndex:
         )
         found = [from_payload(point.payload, score=point.score) for point in self._shard.query(request)]
         return without_cut_ties(found, limit=limit)
+
+    def _telling(self, conditions: Sequence[Condition]) -> list[Condition]:
+        """Return the conditions without those of standing that every point meets.
+
+        Testing each of 200,000 points takes as long as comparing their vectors (27 and 15 ms of computing with and
+        without; BM25, which tests the points of its words only, is hardly helped). A Generation is never written again,
+        so what all of its points meet once they meet for good.
+        """
+        return [one for one in conditions if one.field not in _STANDING or self._leaves_out(one)]
+
+    def _leaves_some_out(self, condition: Condition) -> bool:
+        return self.count((condition,)) < self.count()
 
     def count(self, conditions: Sequence[Condition] = ()) -> int:
         """Return how many chunks meet the conditions."""

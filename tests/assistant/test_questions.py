@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from assistant.questions import check_question, holds_kind
+from assistant.questions import check_question, holds_kind, is_statement
 from governance.errors import BadInput
 
 
@@ -36,3 +36,19 @@ def test_control_characters_become_spaces() -> None:
 )
 def test_kind_of_thing_asked_for(question: str, text: str, holds: bool) -> None:
     assert holds_kind(question, text) is holds
+
+
+@pytest.mark.parametrize(
+    ("text", "states"),
+    [
+        ("0-dimensional biomaterials show inductive properties.", True),
+        ("Receipts are kept for six years.", True),
+        ("Are receipts kept for six years?", False),
+        ("I need the EAN of the switch.", False),
+        ("Tell me the notice period in the Cano agreement.", False),
+        ("Please say how long receipts are kept.", False),
+        ("notice period Cano", False),  # words alone may ask anything
+    ],
+)
+def test_a_statement_asks_nothing(text: str, states: bool) -> None:
+    assert is_statement(text) is states

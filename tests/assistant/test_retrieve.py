@@ -9,7 +9,7 @@ from datetime import date
 import pytest
 
 from assistant.reader import Reading
-from assistant.retrieve import RetrievalTools, Scope, beside_the_name, fit_context, fuse, retrieve, retrieve_for_answer
+from assistant.retrieve import RetrievalTools, Scope, fit_context, fuse, retrieve, retrieve_for_answer
 from governance.errors import ProvenantError
 from governance.settings import RetrievalSettings
 from ingest.index import Condition, Stored, Vector
@@ -24,8 +24,13 @@ def stored(number: int, score: float, text: str = "text", **values: object) -> S
     return replace(passage(text, rank=number, **values).chunk, score=score)  # type: ignore[arg-type]
 
 
+def meets(chunk: Stored, conditions: Sequence[Condition], ids: Sequence[str]) -> bool:
+    named = [condition.value for condition in conditions if condition.field == "document"]
+    return (not ids or chunk.id in ids) and all(chunk.document == document for document in named)
+
+
 class ListIndex:
-    """An index that gives the same lists to every search and remembers the conditions."""
+    """An index that gives the same lists to every search, less other documents, and remembers the conditions."""
 
     def __init__(self, dense: list[Stored], by_words: list[Stored]) -> None:
         self.dense, self.by_words = dense, by_words
@@ -36,13 +41,13 @@ class ListIndex:
         self, vector: Vector, *, conditions: Sequence[Condition], limit: int, ids: Sequence[str] = ()
     ) -> list[Stored]:
         self.asked.append(conditions)
-        return [chunk for chunk in self.dense if not ids or chunk.id in ids][:limit]
+        return [chunk for chunk in self.dense if meets(chunk, conditions, ids)][:limit]
 
     def search_words(
         self, text: str, *, conditions: Sequence[Condition], limit: int, ids: Sequence[str] = ()
     ) -> list[Stored]:
         self.asked.append(conditions)
-        return [chunk for chunk in self.by_words if not ids or chunk.id in ids][:limit]
+        return [chunk for chunk in self.by_words if meets(chunk, conditions, ids)][:limit]
 
     def count(self, conditions: Sequence[Condition] = ()) -> int:
         return len(self.dense)
@@ -145,13 +150,14 @@ def test_the_record_that_came_first_is_read_whole() -> None:
     assert Condition("clause", "=", "7") in index.asked[-1]
 
 
-def test_rest_of_a_question_beside_the_document_s_name() -> None:
-    chunk = stored(1, 1.0, title="Cano sponsorship agreement", document="contracts/cano.pdf")
-    summary = gather_summary([chunk])
-    rest = beside_the_name("What fee is in Cano's sponsorship agreement?", chunk.document, summary)
-    assert rest == "What fee is in"
-    assert beside_the_name("What fee applies?", chunk.document, summary) == ""
-    assert beside_the_name("Cano sponsorship agreement", chunk.document, summary) == ""
+@pytest.mark.parametrize(("chunks", "first"), [(1, "other"), (2, "cano")])
+def test_a_name_moves_chunks_of_a_longer_document_and_not_a_document_of_one(chunks: int, first: str) -> None:
+    named = [stored(2 + n, 0.3 - n / 10, document="cano.pdf", title="Cano sponsorship") for n in range(chunks)]
+    index = ListIndex([stored(1, 0.9, document="other.pdf", title="Other"), *named], [])
+    firms = [stored(n, 0.0, document=f"{n}.pdf", title=f"Firm{n}") for n in range(10, 80)]
+    summary = gather_summary([*index.dense, *firms])
+    found = retrieve("What fee does Cano pay?", tools=replace(tools(index), summary=summary), scope=Scope())
+    assert found[0].chunk.document == f"{first}.pdf"
 
 
 def test_a_passage_that_was_read_and_answers_comes_first() -> None:
@@ -162,8 +168,23 @@ def test_a_passage_that_was_read_and_answers_comes_first() -> None:
     assert [passage.rank for passage in found] == [1, 2, 3]
 
 
+def test_a_statement_is_read_and_keeps_its_ranking() -> None:
+    index = ListIndex([stored(1, 0.9), stored(2, 0.5, "what is wanted"), stored(3, 0.1)], [])
+    found = retrieve("Hotels have a limit.", tools=tools(index, WordReader()), scope=Scope())
+    assert [passage.chunk.id for passage in found] == [chunk.id for chunk in index.dense]
+    assert all(passage.reading for passage in found)
+
+
 def test_context_keeps_to_its_budget_and_drops_repeats() -> None:
     passages = [passage("one two three", rank=1), passage("one two three", rank=2), passage("four " * 50, rank=3)]
     kept = fit_context(passages, count_tokens=lambda text: len(text.split()), budget=60, most=4)
     assert [found.rank for found in kept] == [1]
     assert fit_context(passages, count_tokens=lambda _: 1, budget=1000, most=1) == passages[:1]
+
+
+def test_fusion_fits_what_the_index_holds_unless_it_is_set() -> None:
+    prose, record = stored(1, 0.9), stored(2, 0.9, "Lamp X1", kind="record", path=("Lamp X1",))
+    assert tools(ListIndex([prose], [])).fusion == "both"
+    assert tools(ListIndex([prose, record], [])).fusion == "distribution"
+    settings = SETTINGS.model_copy(update={"fusion": "rank"})
+    assert replace(tools(ListIndex([prose], [])), settings=settings).fusion == "rank"

@@ -117,6 +117,22 @@ def test_what_may_not_be_read_is_never_found(engine: IndexEngine) -> None:
     index.close()
 
 
+def test_conditions_that_every_chunk_meets_change_nothing_and_others_still_hold(engine: IndexEngine) -> None:
+    engine.build("g1", ENTRIES[:5])  # all open and in force
+    engine.build("g2", ENTRIES)
+    conditions, vector = [readable_by([]), *in_force(None)], ENTRIES[5].vector
+    for generation, hidden in (("g1", set()), ("g2", {"5", "8"})):
+        index = engine.open(generation)
+        for _ in range(2):  # the second search goes by what the first has learnt
+            everything = {chunk.clause for chunk in index.search_dense(vector, conditions=[], limit=601)}
+            found = {chunk.clause for chunk in index.search_dense(vector, conditions=conditions, limit=601)}
+            assert everything - found == hidden
+        assert "5" not in {chunk.clause for chunk in index.search_words("code5", conditions=conditions, limit=50)}
+        as_of = [readable_by(["hr"]), *in_force(date(2019, 1, 1))]
+        assert index.search_dense(vector, conditions=as_of, limit=5) == []
+        index.close()
+
+
 def test_versions_answer_as_of_their_dates(engine: IndexEngine) -> None:
     engine.build("g1", ENTRIES)
     index = engine.open("g1")
