@@ -1,5 +1,6 @@
 # make run      from nothing to a served page: environment, models, sample corpus, a first answer
 # make test     all tests; those that need Chromium, PostgreSQL or Docker's compose skip with a reason where it is missing
+# make evidence   measure what has no result yet and render docs/evidence.md (EVIDENCE_DATA: the unpacked real data)
 # make check    format, lint, types, import contract, fast tests with coverage, docs
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ PORT ?= 7860
 SAMPLES := samples
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run setup serve sample test check fast format compose clean
+.PHONY: run setup serve sample test check fast format evidence compose clean
 
 run: setup sample
 	$(BIN)/provenant ask "How often does the data governance steering committee have to meet?" --collection $(SAMPLES)
@@ -34,6 +35,9 @@ check: $(VENV)/installed-dev
 format: $(VENV)/installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+evidence: setup $(VENV)/installed-dev
+	$(BIN)/python -m benchmarks.evidence $(ARGUMENTS)
 
 compose:
 	docker-compose --file docker-compose.yml config --quiet

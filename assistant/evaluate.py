@@ -70,7 +70,8 @@ def measure_retrieval(
             {name: one[name] for name in ("document", "clause", "page", "char_start", "char_end")} for one in found
         ]
         details.append({**_names(question), **scores, "found": places[:10]})
-    summary = summarise(scored, headline=("right_document@1", "recall@5"))
+    headline = ("right_document@1", "recall@5", "char_precision@1", "char_recall@8", "char_recall@64")
+    summary = summarise(scored, headline=headline)
     return {"questions": len(scored), **summary, **_latency(seconds), "details": details}
 
 
@@ -82,7 +83,8 @@ def measure_answers(questions: Sequence[GoldenQuestion], ask: AskForValue, read_
     `citation_recall` (pieces of evidence cited). Of those answered: `citation_precision` (citations that hold
     evidence). Of all answers: `faithfulness` (sentences that the product's own check calls supported),
     `word_precision` (words that stand in the quotes cited), `risk` (answers without an accepted answer in them) and
-    `coverage` (questions answered at all). Of all citations: `quote_at_place`.
+    `coverage` (questions answered at all). Of all citations: `quote_at_place`. What is reported beside an answer (who
+    says otherwise) counts for `quote_at_place` alone.
     """
     scored: list[Scored] = []
     details: list[dict[str, Any]] = []
@@ -153,6 +155,7 @@ def _refusal_scores(question: GoldenQuestion, answer: Mapping[str, Any]) -> dict
 
 
 def _answer_scores(question: GoldenQuestion, answer: Mapping[str, Any]) -> dict[str, float]:
+    answer = _without_conflicts(answer)
     cited = [{**one, "kind": kind_of_citation(one)} for one in answer["citations"]]
     scores = _wording_scores(question, answer)
     if question.answerable:
@@ -162,6 +165,18 @@ def _answer_scores(question: GoldenQuestion, answer: Mapping[str, Any]) -> dict[
         if question.answers or not question.answerable:
             scores["risk"] = 1.0 - scores.get("answer_contained", 0.0)
     return scores
+
+
+def _without_conflicts(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an answer without what was reported beside it: the lines on conflicts, and Citations for these alone."""
+    said, conflicts = answer["answer"], answer.get("conflicts", ())
+    if not conflicts:
+        return dict(answer)
+    for conflict in conflicts:
+        said = said.replace(f"\n{conflict['statement']}", "")
+    rested_on = {number for sentence in answer.get("sentences", ()) for number in sentence["citations"]}
+    beside = {conflict["second"]["citation"] for conflict in conflicts} - rested_on
+    return {**answer, "answer": said, "citations": [one for one in answer["citations"] if one["number"] not in beside]}
 
 
 def _wording_scores(question: GoldenQuestion, answer: Mapping[str, Any]) -> dict[str, float]:

@@ -1,7 +1,8 @@
 """Scorecard: the scores of single questions, and what they come to over all, by kind, by split, with intervals.
 
 The means stand at the top under their usual names, as `name/KIND` for a kind and as `name/split=SPLIT` where a file
-holds several splits; `intervals` holds their 95 % intervals under the same names. It knows no metric by name.
+holds several splits; `counts` and `intervals` hold under the same names how many cases a mean rests on and its 95 %
+interval. It knows no metric by name.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ class Scored:
 
 
 def summarise(scored: Sequence[Scored], *, headline: Sequence[str]) -> dict[str, Any]:
-    """Return the mean of each score, those of the `headline` also by kind and by split, and all their intervals."""
+    """Return the mean of each score, those of the `headline` also by kind and by split, their counts and intervals."""
     rows = [{**one.scores, **_of_groups(one, headline, by_split=_has_splits(scored))} for one in scored]
     names = sorted({name for row in rows for name in row}, key=_order(rows))
     means = {name: statistics.fmean(row[name] for row in rows if name in row) for name in names}
-    return {**means, "intervals": intervals_of_means(rows, [one.cluster for one in scored])}
+    counts = {name: sum(name in row for row in rows) for name in names}
+    intervals = intervals_of_means(rows, [one.cluster for one in scored])
+    return {**means, "counts": counts, "intervals": intervals}
 
 
 def _of_groups(one: Scored, headline: Sequence[str], *, by_split: bool) -> dict[str, float]:

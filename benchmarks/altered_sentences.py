@@ -1,7 +1,7 @@
 # ruff: noqa: ARG001, S311, PIE800 (every change has one signature; chance is seeded; tables are read by row)
 """How often is an altered sentence shown as supported, and how often a true one?
 
-    .venv/bin/python benchmarks/altered_sentences.py --data DATA --half test
+    python -m benchmarks.altered_sentences --data DATA --half test [--out FILE]
 
 Sentences of contracts (CUAD), policies and product records get one alteration each (number, date, unit, name,
 negation, modality, comparison) and are checked against the passage they come from and its neighbours, as
@@ -23,8 +23,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from assistant.facts import facts_of
+from assistant.metrics import risk_bound
 from assistant.retrieve import Passage
 from assistant.support import check_sentence
+from benchmarks.measured import Figure, figure, write_result
 from ingest.index import EVERYONE, NO_END, Stored
 from ingest.vocabulary import Vocabulary, count_words
 from ingest.words import split_lines, split_sentences
@@ -58,14 +60,21 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=160, help="Altered sentences of each kind.")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--show", type=int, default=0, help="Print that many failures of each kind.")
+    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     chance = random.Random(arguments.seed)
     sources = [source for source in read_sources(arguments.data, chance) if half_of(source.name) == arguments.half]
     vocabulary = count_words(passage.chunk.text for source in sources for passage in source.passages)
     cases = list(read_cases(sources, chance))
     print(f"{arguments.half} half: {len(sources)} documents, {len(cases)} sentences, seed {arguments.seed}")
-    report("altered", measure(cases, ALTERATIONS, vocabulary, arguments))
-    report("true", measure(cases, TRUE_FORMS, vocabulary, arguments))
+    altered = measure(cases, ALTERATIONS, vocabulary, arguments)
+    report("altered", altered)
+    true = measure(cases, TRUE_FORMS, vocabulary, arguments)
+    report("true", true)
+    if arguments.out:
+        figures = {"altered_shown_as_supported": share_supported(list(altered.values())), "documents": len(sources)}
+        figures |= {f"true: {kind}": share_supported([row]) for kind, row in true.items()}
+        write_result(arguments.out, {**figures, **{f"altered: {k}": share_supported([r]) for k, r in altered.items()}})
 
 
 def half_of(name: str) -> str:
@@ -489,6 +498,13 @@ def measure_kind(
             row.examples.append((case.sentence, said, f"{finding.support}: {finding.reason}"))
     row.examples = row.examples[: arguments.show]
     return row
+
+
+def share_supported(rows: Sequence[Row]) -> Figure:
+    """Return the share shown as supported, up to its 95 % upper bound (one-sided, as errors are rare)."""
+    checked, supported = sum(row.checked for row in rows), sum(row.supported for row in rows)
+    between = {"low": 0.0, "high": risk_bound(supported, checked, doubt=0.05)} if supported * 2 < checked else None
+    return figure(supported / max(1, checked), between, n=checked)
 
 
 def report(title: str, rows: dict[str, Row]) -> None:

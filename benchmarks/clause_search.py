@@ -1,6 +1,6 @@
 """Measure exhaustive clause search on CUAD: precision, recall and F1 at clause level, by category.
 
-Run: python benchmarks/clause_search.py FOLDER --home HOME [--documents N] [--fit]
+Run: python -m benchmarks.clause_search FOLDER --home HOME [--documents N] [--fit] [--out FILE]
 
 FOLDER holds `docs.jsonl`, `qa.jsonl`, `categories.jsonl` and `txt/` of CUAD (CC BY 4.0). N documents are chosen by the
 digest of their id and ingested into HOME once; every second one tunes (weights and thresholds, with --fit, by
@@ -20,13 +20,16 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from assistant.bootstrap import Chosen, intervals_of
 from assistant.clause_scope import ClauseScope, ClauseText, open_scope
 from assistant.clause_scoring import FEATURES, TEXT_THRESHOLD, TEXT_WEIGHTS, TOPIC_WEIGHTS, Candidate, measure
 from assistant.clause_topics import Topic, load_topics
 from assistant.clauses import closeness_of
+from benchmarks.measured import figure, write_result
 from governance.digests import digest_text
 from ui.installation import Installation
 
@@ -183,15 +186,18 @@ def main() -> None:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--documents", type=int, default=80)
     parser.add_argument("--fit", action="store_true", help="fit weights on the tuning half and print them")
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     started = time.monotonic()
     chosen = choose(options.folder, options.documents)
     labelled = label(ingest(options.folder, chosen, options.home), options.folder, chosen)
     print(f"{len(chosen)} contracts, {len(labelled.clauses):,} clauses ({time.monotonic() - started:.0f} s)")
-    run(labelled, fit=options.fit)
+    figures = run(labelled, fit=options.fit)
+    if options.out:
+        write_result(options.out, figures)
 
 
-def run(labelled: Labelled, *, fit: bool) -> None:
+def run(labelled: Labelled, *, fit: bool) -> dict[str, Any]:
     weights: Sequence[float] = TOPIC_WEIGHTS
     text_weights: Sequence[float] = TEXT_WEIGHTS
     if fit:
@@ -209,7 +215,11 @@ def run(labelled: Labelled, *, fit: bool) -> None:
     close = labelled.closeness
     dense = {name: best_threshold(close[name][tune], labelled.gold[name][tune]) for name in CATEGORIES}
     least = tuned if fit else {name: topics[name].threshold for name in CATEGORIES}
-    report("topics: wording and closeness", labelled, lambda name: scores[name] >= least[name])
+
+    def by_topic(name: str) -> np.ndarray:
+        return scores[name] >= least[name]
+
+    report("topics: wording and closeness", labelled, by_topic)
     report("topics, with the borderline list read too", labelled, lambda name: scores[name] >= least[name] / 3)
     text = {name: scores_of(labelled.features[name], text_weights) for name in CATEGORIES}
     report("free text: the description alone", labelled, lambda name: text[name] >= TEXT_THRESHOLD)
@@ -218,6 +228,26 @@ def run(labelled: Labelled, *, fit: bool) -> None:
     )
     report("baseline: 10 nearest of each document", labelled, lambda n: nearest(labelled, n, most=10, by_document=True))
     report("baseline: dense, tuned threshold", labelled, lambda name: close[name] >= dense[name])
+    ten = micro(labelled, lambda name: nearest(labelled, name, most=10, by_document=False))
+    return {**micro(labelled, by_topic), "ten nearest": ten["f1"]}
+
+
+def micro(labelled: Labelled, decide: Decide) -> dict[str, Any]:
+    """Return precision, recall and F1 over all categories of the test half, with intervals over its documents."""
+    test = np.flatnonzero(~labelled.tunes)
+    said, gold = (np.stack([of(name)[test] for name in CATEGORIES]) for of in (decide, labelled.gold.__getitem__))
+
+    def figures(chosen: Chosen) -> dict[str, float]:
+        hits, found, wanted = ((one[:, chosen]).sum() for one in (said & gold, said, gold))
+        return {
+            "precision": float(hits / max(found, 1)),
+            "recall": float(hits / max(wanted, 1)),
+            "f1": float(2 * hits / max(found + wanted, 1)),
+        }
+
+    between = intervals_of(figures, [str(one) for one in labelled.documents[test]])
+    values = figures(np.arange(len(test)))
+    return {name: figure(value, between[name], n=int(gold.sum())) for name, value in values.items()}
 
 
 def _print_shared(labelled: Labelled, scores: dict[str, np.ndarray], name: str) -> None:

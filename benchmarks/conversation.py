@@ -1,7 +1,7 @@
 """Conversation: follow-ups rewritten, topic changes left alone, and what is asked back.
 
-    .venv/bin/python benchmarks/conversation.py mtrag FOLDER --work FOLDER [--vectors FILE.npy]
-    .venv/bin/python benchmarks/conversation.py samples --golden FOLDER --questions FILE --collection NAME
+    python -m benchmarks.conversation mtrag FOLDER --work FOLDER [--vectors FILE.npy] [--out FILE]
+    python -m benchmarks.conversation samples --golden FOLDER --questions FILE --collection NAME [--out FILE]
 
 `mtrag` reads MTRAG's corpus.jsonl and tasks_un.jsonl (Katsis et al. 2025): one index over all its passages, BM25 and
 embedding fused, recall@5 and nDCG@5 of the gold passages for the last message alone, with the message before it, all
@@ -31,12 +31,14 @@ from typing import Any
 import numpy as np
 
 from assistant.answer import passage_value
+from assistant.bootstrap import intervals_of_means
 from assistant.clarification import clarify
 from assistant.conversation import CitedPlace, EarlierTurn, is_chat, rewrite
 from assistant.golden import GoldenQuestion, holds_evidence, read_questions
 from assistant.questions import Query
 from assistant.retrieve import Passage, Scope, fuse, retrieve
 from assistant.service import AssistantService
+from benchmarks.measured import figure, write_result
 from governance.access import local_owner
 from governance.digests import digest_value
 from governance.settings import load_settings
@@ -79,11 +81,15 @@ def main() -> None:
     samples.add_argument("--golden", type=Path, default=Path("tests/golden"))
     samples.add_argument("--questions", type=Path, default=Path("samples/questions.jsonl"))
     samples.add_argument("--collection", default="samples")
+    for part in (mtrag, samples):
+        part.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     if arguments.part == "mtrag":
-        measure_mtrag(arguments.folder, arguments.work, arguments.vectors)
+        figures = measure_mtrag(arguments.folder, arguments.work, arguments.vectors)
     else:
-        measure_samples(arguments.golden, arguments.questions, arguments.collection)
+        figures = measure_samples(arguments.golden, arguments.questions, arguments.collection)
+    if arguments.out:
+        write_result(arguments.out, figures)
 
 
 def rewritten(last: str, before: Sequence[str]) -> str:
@@ -101,7 +107,9 @@ WAYS: Mapping[str, Ask] = {
 }
 
 
-def measure_mtrag(folder: Path, work: Path, kept: Path | None) -> None:
+def measure_mtrag(folder: Path, work: Path, kept: Path | None) -> dict[str, Any]:
+    """Print what is found on both halves and return the figures of the half held out."""
+    figures: dict[str, Any] = {}
     tasks = [to_task(row) for row in read(folder / "tasks_un.jsonl")]
     embedder = load_embedder(load_settings().models, "all-minilm-l6-v2")
     index = build(list(read(folder / "corpus.jsonl")), embedder, work, kept)
@@ -109,10 +117,10 @@ def measure_mtrag(folder: Path, work: Path, kept: Path | None) -> None:
         for half in (0, 1):
             chosen = [task for task in tasks if task.half == half]
             print(f"\nhalf {half}: {len(chosen)} conversations, {'rules made here' if half == 0 else 'held out'}")
-            report_ranking(chosen, index, embedder)
-            report_topic_changes(chosen)
+            figures = {**report_ranking(chosen, index, embedder), **report_topic_changes(chosen)}
     finally:
         index.close()
+    return figures
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
@@ -150,8 +158,10 @@ def to_chunk(row: Row) -> Chunk:
     return Chunk(digest_value(["mtrag", key]), key, "", row["title"], "", (), "clause", None, 0, end, text, text)
 
 
-def report_ranking(tasks: Sequence[Task], index: Index, embedder: Embedder) -> None:
+def report_ranking(tasks: Sequence[Task], index: Index, embedder: Embedder) -> dict[str, Any]:
+    """Print the table and return recall@5 of follow-ups and clarifications for each way of asking."""
     conditions = Scope().conditions()
+    figures: dict[str, Any] = {}
     for name, ask in WAYS.items():
         rows: dict[str, list[tuple[float, float]]] = defaultdict(list)
         for task in tasks:
@@ -167,6 +177,15 @@ def report_ranking(tasks: Sequence[Task], index: Index, embedder: Embedder) -> N
                 rows["both"].append(scores)
         shown = [f"{kind} ({len(held)}) {mean(held)}" for kind, held in sorted(rows.items())]
         print(f"  {name:13}{'; '.join(shown)}")
+        figures[f"recall@5, {name}"] = recall_of(rows["both"])
+    return figures
+
+
+def recall_of(rows: Sequence[tuple[float, float]]) -> dict[str, float | int]:
+    """Return recall@5 with its interval; each conversation stands for itself."""
+    drawn = [{"recall": recall} for recall, _ in rows]
+    between = intervals_of_means(drawn, [str(number) for number in range(len(rows))])
+    return figure(float(np.mean([recall for recall, _ in rows])), between.get("recall"), n=len(rows))
 
 
 def score(found: Sequence[str], gold: frozenset[str]) -> tuple[float, float]:
@@ -181,7 +200,8 @@ def mean(rows: Sequence[tuple[float, float]]) -> str:
     return f"R@5 {recall:.3f} nDCG@5 {gain:.3f}"
 
 
-def report_topic_changes(tasks: Sequence[Task]) -> None:
+def report_topic_changes(tasks: Sequence[Task]) -> dict[str, Any]:
+    figures: dict[str, Any] = {}
     later = [task for task in tasks if task.kind != "First turn"]
     made = [(first_of_another(task, tasks), task.messages[:-1]) for task in later]
     made = [(last, before) for last, before in made if not is_chat(last)]
@@ -190,6 +210,8 @@ def report_topic_changes(tasks: Sequence[Task]) -> None:
     for name, pairs in (("made topic changes", made), ("labelled N/A", labelled), ("follow-ups", leaning)):
         kept = sum(rewritten(last, before) == last for last, before in pairs)
         print(f"  {name}: {kept} of {len(pairs)} left as they are ({kept / len(pairs):.1%})")
+        figures[f"left alone, {name}"] = figure(kept / len(pairs), n=len(pairs))
+    return figures
 
 
 def first_of_another(task: Task, tasks: Sequence[Task]) -> str:
@@ -197,7 +219,7 @@ def first_of_another(task: Task, tasks: Sequence[Task]) -> str:
     return random.Random(task.conversation).choice(others).messages[0]  # noqa: S311, a seeded draw
 
 
-def measure_samples(golden: Path, questions: Path, collection: str) -> None:
+def measure_samples(golden: Path, questions: Path, collection: str) -> dict[str, Any]:
     settings = load_settings()
     service = AssistantService(settings, open_store(settings))
     with service.store.session() as session:
@@ -212,13 +234,15 @@ def measure_samples(golden: Path, questions: Path, collection: str) -> None:
             def asked_back(text: str) -> bool:
                 return clarify(Query(text, rewritten=False), find(text), generation.summary.names) is not None
 
-            report_asking_back(list(known.values()), list(read(golden / "underspecified.jsonl")), asked_back)
-            report_follow_ups(list(read(golden / "follow_ups.jsonl")), known, find)
+            back = report_asking_back(list(known.values()), list(read(golden / "underspecified.jsonl")), asked_back)
+            return {**back, **report_follow_ups(list(read(golden / "follow_ups.jsonl")), known, find)}
     finally:
         service.close()
 
 
-def report_asking_back(known: Sequence[GoldenQuestion], rows: Sequence[Row], asked: Callable[[str], bool]) -> None:
+def report_asking_back(
+    known: Sequence[GoldenQuestion], rows: Sequence[Row], asked: Callable[[str], bool]
+) -> dict[str, Any]:
     groups: dict[str, list[bool]] = defaultdict(list)
     for question in known:
         groups["golden, answerable" if question.answerable else "golden, unanswerable"].append(asked(question.question))
@@ -227,9 +251,10 @@ def report_asking_back(known: Sequence[GoldenQuestion], rows: Sequence[Row], ask
         groups[f"{wanted}, {row['split']}"].append(asked(row["question"]))
     for name, told in groups.items():
         print(f"asked back {sum(told)} of {len(told)}: {name}")
+    return {f"asked back, {name}": figure(sum(told) / len(told), n=len(told)) for name, told in groups.items()}
 
 
-def report_follow_ups(rows: Sequence[Row], known: Mapping[str, GoldenQuestion], find: Find) -> None:
+def report_follow_ups(rows: Sequence[Row], known: Mapping[str, GoldenQuestion], find: Find) -> dict[str, Any]:
     ranks: dict[str, list[int]] = defaultdict(list)
     for row in rows:
         before, wanted = known[row["after"]], known[row["asks"]]
@@ -246,6 +271,8 @@ def report_follow_ups(rows: Sequence[Row], known: Mapping[str, GoldenQuestion], 
     for name, places in ranks.items():
         shown = ", ".join(f"hit@{k} {sum(0 < place <= k for place in places)}" for k in (1, 5, 8))
         print(f"{name:15} {len(places)} follow-ups: {shown}")
+    held = {name: sum(0 < place <= DEPTH for place in places) / len(places) for name, places in ranks.items()}
+    return {f"hit@5, {name}": figure(share, n=len(ranks[name])) for name, share in held.items()}
 
 
 def cited_by(question: GoldenQuestion, find: Find) -> CitedPlace:

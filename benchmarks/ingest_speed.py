@@ -1,6 +1,6 @@
 """Our ingest beside a plain LlamaIndex pipeline on the same PDFs, in the same run.
 
-    .venv/bin/python benchmarks/ingest_speed.py FOLDER_OF_PDFS [--rounds 1]
+    python -m benchmarks.ingest_speed FOLDER [--rounds 1] [--out FILE]      # the PDFs below FOLDER
 
 The peer: SimpleDirectoryReader, SentenceSplitter(512), HuggingFaceEmbedding with the same MiniLM weights,
 QdrantVectorStore on the client's local mode. Each runs in a process of its own into an empty folder.
@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -19,11 +20,14 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.measured import write_result
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--out", type=Path)
     parser.add_argument("--pipeline", choices=("ours", "llama-index"))
     arguments = parser.parse_args()
     if arguments.pipeline:
@@ -31,18 +35,36 @@ def main() -> None:
         print(json.dumps({**run(arguments.folder), "peak_mb": peak_megabytes()}))
         return
     rows: dict[str, list[dict[str, float]]] = {"ours": [], "llama-index": []}
-    for _ in range(arguments.rounds):
-        for pipeline, found in rows.items():
-            with tempfile.TemporaryDirectory() as home:
-                ran = subprocess.run(
-                    [sys.executable, __file__, str(arguments.folder), "--pipeline", pipeline],
-                    env={**os.environ, "PROVENANT_HOME": home, "TOKENIZERS_PARALLELISM": "false"},
-                    capture_output=True,
-                    text=True,
-                    check=True,
-                )
-            found.append(json.loads(ran.stdout.strip().split("\n")[-1]))
+    with tempfile.TemporaryDirectory() as gathered:
+        for number, path in enumerate(sorted(arguments.folder.rglob("*.pdf"))):
+            shutil.copy(path, Path(gathered) / f"{number:03}-{path.name}")
+        for _ in range(arguments.rounds):
+            for pipeline, found in rows.items():
+                found.append(run_apart(pipeline, gathered))
     report(rows)
+    if arguments.out:
+        write_result(arguments.out, {name: medians(found) for name, found in rows.items()})
+
+
+def run_apart(pipeline: str, folder: str) -> dict[str, float]:
+    """Run a pipeline in a process and an empty home of its own and return what it measured."""
+    with tempfile.TemporaryDirectory() as home:
+        ran = subprocess.run(
+            [sys.executable, "-m", "benchmarks.ingest_speed", folder, "--pipeline", pipeline],
+            env={**os.environ, "PROVENANT_HOME": home, "TOKENIZERS_PARALLELISM": "false"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    measured: dict[str, float] = json.loads(ran.stdout.strip().split("\n")[-1])
+    return measured
+
+
+def medians(rows: list[dict[str, float]]) -> dict[str, float]:
+    """Return the medians over rounds, and pages a second of them; what was not timed is left out."""
+    found = {name: statistics.median(one[name] for one in rows) for name in rows[0]}
+    found["pages_per_second"] = found["pages"] / found["seconds"]
+    return {name: value for name, value in found.items() if value == value}  # noqa: PLR0124, NaN is not itself
 
 
 def run_ours(folder: Path) -> dict[str, float]:

@@ -29,6 +29,7 @@ Release = Annotated[str, typer.Option("--release", help="Ask this release instea
 FirstWindow = Annotated[
     bool, typer.Option("--first-window", help="BEIR: embed only what the model reads at once, as published figures do.")
 ]
+Judged = Annotated[bool, typer.Option("--judge", help="Also Ragas' figures, by the judge model of the settings.")]
 Value = TypeVar("Value")
 evaluate = typer.Typer(help="Measure on labelled questions: retrieval, answers, abstention.", no_args_is_help=True)
 
@@ -73,18 +74,24 @@ def evaluate_answers(
     collection: Collection = "",
     split: Split = "",
     release: Release = "",
+    judge: Judged = False,
     details: Details = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure answers: exact match, F1, right document and page, citations, quotes at their place, refusals."""
     from assistant.evaluate import measure_answers, read_questions
+    from assistant.ragas_judge import judge_answers, open_judge
     from ui.installation import Installation
 
     _check_place(details)
     questions = read_questions(data, split=split)
     installation = Installation()
+    judged_by = open_judge(installation.settings.judge) if judge else None
     with _counted("answers", len(questions), _answerer(installation, collection, release)) as ask:
         figures = measure_answers(questions, ask, installation.service.texts.span)
+    if judged_by:
+        judged = judge_answers(questions, figures["details"], judged_by)
+        figures |= judged | {name: figures[name] | judged[name] for name in ("counts", "intervals")}
     _give_out(figures, details, as_json)
 
 
