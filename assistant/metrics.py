@@ -150,13 +150,20 @@ class RiskCoverage:
     wrong: Numbers
 
 
-def risk_coverage(confidence: ArrayLike, is_wrong: ArrayLike) -> RiskCoverage:
-    """Return risk and coverage at each different confidence (Geifman and El-Yaniv 2017)."""
+def risk_coverage(confidence: ArrayLike, is_wrong: ArrayLike, *, weights: ArrayLike | None = None) -> RiskCoverage:
+    """Return risk and coverage at each different confidence (Geifman and El-Yaniv 2017).
+
+    `weights` say how much each question counts, 1 where they are not given: `accepted` and `wrong` are then sums of
+    them, and what rests on numbers of questions (`aurc`, `threshold_for_risk`) may not be taken from such a curve.
+    """
     values, errors = np.asarray(confidence, dtype=np.float64), np.asarray(is_wrong, dtype=np.float64)
-    different, place, counts = np.unique(-values, return_inverse=True, return_counts=True)
-    accepted = np.cumsum(counts).astype(np.float64)
-    wrong = np.cumsum(np.bincount(place, weights=errors, minlength=len(different))).astype(np.float64)
-    return RiskCoverage(-different, accepted / max(len(values), 1), wrong / accepted, accepted, wrong)
+    counted = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=np.float64)
+    different, place = np.unique(-values, return_inverse=True)
+    size = len(different)
+    accepted = np.cumsum(np.bincount(place, weights=counted, minlength=size)).astype(np.float64)
+    wrong = np.cumsum(np.bincount(place, weights=errors * counted, minlength=size)).astype(np.float64)
+    total = accepted[-1] if size else 1.0
+    return RiskCoverage(-different, accepted / total, wrong / accepted, accepted, wrong)
 
 
 def aurc(curve: RiskCoverage) -> float:

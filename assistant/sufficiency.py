@@ -2,9 +2,10 @@
 
 Closeness alone does not tell: a near miss ("the fee for early termination" of a contract that has none) is as close as
 a hit. So the judgement also asks what the reader made of the first Passages, whether what was named stands in what was
-found, and whether what was asked beside the names occurs in that document or record at all. The features go through a
-logistic model whose weights and threshold stand in every release; `benchmarks/fit_sufficiency.py` fits them on
-labelled questions.
+found, and whether what was asked beside the names occurs in that document or record at all; of a contract also how
+usual the clause is and whether its wording stands there (`sufficiency_contract`). The features go through one logistic
+model whose weights and threshold stand in every release; `benchmarks/fit_sufficiency.py` fits them on labelled
+questions.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 from assistant.questions import holds_kind, names_in
 from assistant.quotes import Quote
 from assistant.retrieve import Passage, squashed
+from assistant.sufficiency_contract import ClauseSigns, clause_signs, is_contract, library
 from ingest.chunks import readable_name
 from ingest.index import Condition, Index
 from ingest.vocabulary import Vocabulary
@@ -35,7 +37,10 @@ _LOGIT_SCALE = 8.0
 
 @dataclass(frozen=True)
 class Features:
-    """What the judgement looks at; each from 0 (nothing speaks for an answer) to about 1; what is read also below 0."""
+    """What the judgement looks at; each from 0 (nothing speaks for an answer) to about 1; what is read also below 0.
+
+    The last four speak of contracts: 0 of all other documents; `usual` is below 0 where few contracts have the clause.
+    """
 
     closeness: float
     rest_closeness: float
@@ -45,22 +50,32 @@ class Features:
     kind: float
     reading: float
     relevance: float
+    passage_closeness: float = 0.0
+    contract: float = 0.0
+    usual: float = 0.0
+    worded: float = 0.0
+    clause_relevance: float = 0.0
 
 
 @dataclass(frozen=True)
 class Thresholds:
     """A logistic model over the Features and the probability under which the assistant abstains."""
 
-    intercept: float = -4.83
-    closeness: float = 1.06
-    rest_closeness: float = 0.99
-    quote_score: float = 1.84
-    named: float = 1.90
-    asked: float = 0.90
-    kind: float = 1.10
-    reading: float = -0.47
-    relevance: float = 2.79
-    answer_from: float = 0.50
+    intercept: float = -5.60
+    closeness: float = 1.26
+    rest_closeness: float = 1.47
+    quote_score: float = 1.77
+    named: float = 2.39
+    asked: float = 1.21
+    kind: float = 0.66
+    reading: float = 0.41
+    relevance: float = 0.39
+    passage_closeness: float = 0.71
+    contract: float = 0.02
+    usual: float = 1.85
+    worded: float = 1.64
+    clause_relevance: float = 1.40
+    answer_from: float = 0.74
 
     def to_value(self) -> dict[str, Any]:
         """Return the JSON form that stands in a release."""
@@ -95,6 +110,8 @@ def measure(
     names = names_in(question)
     missing = tuple(name for name in names if not _stands_in(name, passages))
     asked = _asked_words(question, first)
+    signs = _contract_signs(question, first, index=index)
+    relevance = _highest([one.reading.relevance for one in passages[:_FOUND_AMONG] if one.reading])
     return Features(
         closeness=round(max(quote.closeness for quote in quotes), 4),
         rest_closeness=round(max(quote.rest_closeness for quote in quotes), 4),
@@ -103,7 +120,12 @@ def measure(
         asked=round(_share_present(asked, first, index=index, vocabulary=vocabulary), 4),
         kind=1.0 if any(holds_kind(question, quote.window.text) for quote in quotes[:_KIND_AMONG]) else 0.0,
         reading=_highest([one.reading.answers for one in passages[:_READ_AMONG] if one.reading]),
-        relevance=_highest([one.reading.relevance for one in passages[:_FOUND_AMONG] if one.reading]),
+        relevance=relevance,
+        passage_closeness=round(max(passage.dense_score for passage in passages[:_FOUND_AMONG]), 4),
+        contract=1.0 if signs else 0.0,
+        usual=signs.usual if signs else 0.0,
+        worded=signs.worded if signs else 0.0,
+        clause_relevance=relevance if signs else 0.0,
     ), missing
 
 
@@ -139,12 +161,27 @@ def _asked_words(question: str, first: Passage) -> list[str]:
 
 def _share_present(asked: Sequence[str], first: Passage, *, index: Index, vocabulary: Vocabulary) -> float:
     """Return the share of the asked words, weighed by rarity, that occur anywhere in the document or record found."""
-    conditions = [Condition("document", "=", first.chunk.document), Condition("version", "=", first.chunk.version)]
+    conditions = _in_document(first)
     if first.chunk.kind == "record":
         conditions.append(Condition("clause", "=", first.chunk.clause))
     total = sum(vocabulary.weigh(stem(word)) for word in asked)
     present = [word for word in asked if index.search_words(word, conditions=conditions, limit=1)]
     return sum(vocabulary.weigh(stem(word)) for word in present) / total if total else 1.0
+
+
+def _contract_signs(question: str, first: Passage, *, index: Index) -> ClauseSigns | None:
+    """Return what the contract found first says of the clause asked for; None where what was found is no contract."""
+    if not is_contract(first.chunk):
+        return None
+    names = f"{first.chunk.title} {readable_name(first.chunk.document)} {' '.join(names_in(question))}"
+    beside = set(stems(names))
+    asked = [stem for stem in stems(question) if stem not in beside]
+    texts = [chunk.text for chunk in index.scroll(_in_document(first))]
+    return clause_signs(asked, texts, topics=library())
+
+
+def _in_document(first: Passage) -> list[Condition]:
+    return [Condition("document", "=", first.chunk.document), Condition("version", "=", first.chunk.version)]
 
 
 def _reason(features: Features, missing: Sequence[str]) -> str:

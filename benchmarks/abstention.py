@@ -1,27 +1,35 @@
-"""Measure abstention on ClapNQ, MTRAG or a collection of contracts, judged by the code that serves.
+"""Measure abstention on golden questions, ClapNQ, MTRAG or a collection of contracts, judged by the code that serves.
 
     .venv/bin/python -m benchmarks.abstention QUESTIONS.jsonl ROWS.jsonl --corpus CORPUS.jsonl     # clapnq, mtrag
     .venv/bin/python -m benchmarks.abstention QUESTIONS.jsonl ROWS.jsonl --collection lbr          # cuad
+    .venv/bin/python -m benchmarks.abstention samples/questions.jsonl ROWS.jsonl --collection samples
+    .venv/bin/python -m benchmarks.abstention --report ROWS.jsonl ...
 
 QUESTIONS come from `benchmarks/abstention_questions.py`. Each is rewritten, searched, measured and judged as served;
-what was measured goes to ROWS with the reader's digest, so that rows of another reader are told apart: nothing is
-reused. Then for each half: AUROC, AURC, coverage at 5 % risk, ECE, Brier with 95 % intervals over documents, beside
-the AUROC of single scores. Risk is the share of answered questions that are unanswerable, or whose right passage is
-not among the first `DEPTH`. Underspecified and partly answerable questions are left out of these figures and reported
-as shares answered.
+what was measured goes to ROWS with the reader's digest. Rows that are there already are kept where reader and features
+are the same, so a run that was stopped goes on; all others are measured again. `--report` judges measured rows anew
+with the weights that are served.
+
+For each half: AUROC, AURC, coverage at 5 % risk, ECE, Brier with 95 % intervals over documents, beside the AUROC of
+single scores. Risk is the share of answered questions that are unanswerable, or whose right passage is not among the
+first `DEPTH`; `answerable@5%risk` is the coverage where only the unanswerable count as errors. Coverage hangs on how
+many are unanswerable, so it is given as drawn and weighed to each of `MIXES`. Underspecified and partly answerable
+questions are left out of these figures and reported as shares answered.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from assistant import metrics
 from assistant.answer import passage_value
@@ -29,9 +37,10 @@ from assistant.bootstrap import Chosen, intervals_of
 from assistant.conversation import EarlierTurn, rewrite
 from assistant.evaluate_ranking import RankingTask, temporary_index
 from assistant.golden import holds_piece
+from assistant.guards import guard_passages
 from assistant.quotes import rank_quotes
 from assistant.retrieve import RetrievalTools, Scope, retrieve_for_answer
-from assistant.sufficiency import Thresholds, judge, measure
+from assistant.sufficiency import Features, Thresholds, judge, measure
 from benchmarks.abstention_questions import Row, read_lines
 from ingest.summary import gather_summary
 from ui.installation import Installation
@@ -40,26 +49,51 @@ DEPTH = 5
 STATED_RISKS = (0.05, 0.1, 0.2)
 DOUBT = 0.1  # how often a threshold may break its stated risk
 QUOTED = 5  # passages that quotes are taken from, as the service does
+MIXES = {"a quarter": 0.25, "half": 0.5, "CUAD's own": 0.7}  # shares of unanswerable questions
 SINGLE = ("cosine", "words", "fused", "reader_answers", "reader_relevance")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("questions", type=Path)
-    parser.add_argument("rows", type=Path)
+    parser.add_argument("rows", type=Path, nargs="*")
+    parser.add_argument("--report", action="store_true", help="all files are rows that were measured already")
     parser.add_argument("--corpus", type=Path, help="JSONL of passages, indexed in a temporary place")
     parser.add_argument("--collection", default="lbr")
     parser.add_argument("--every", type=int, default=1, help="take one question in so many")
     arguments = parser.parse_args()
-    questions = list(read_lines(arguments.questions))[:: arguments.every]
+    if arguments.report:
+        report([judged_again(row) for file in (arguments.questions, *arguments.rows) for row in read_lines(file)])
+        return
+    if len(arguments.rows) != 1:
+        parser.error("give the questions and one file for the rows")
+    questions = [as_row(question) for question in read_lines(arguments.questions)][:: arguments.every]
     with opened_tools(Installation(), arguments.corpus, arguments.collection) as tools:
-        digest = tools.reader.digest if tools.reader else ""
-        with arguments.rows.open("w", encoding="utf-8") as file:
-            for question in questions:
+        measure_all(questions, tools, arguments.rows[0])
+    report(list(read_lines(arguments.rows[0])))
+
+
+def as_row(question: Row) -> Row:
+    """Return a question with what golden questions leave out: its label, and the document or itself to draw by."""
+    evidence = question.get("evidence") or [{"document": f"question {question['id']}"}]
+    label = "answerable" if question["answerable"] else "unanswerable"
+    return {"label": label, "document": evidence[0]["document"], "kind": "", **question}
+
+
+def measure_all(questions: Sequence[Row], tools: RetrievalTools, rows: Path) -> None:
+    """Write a row for each question; rows of this reader with these features that the file holds are kept."""
+    digest = tools.reader.digest if tools.reader else ""
+    names = {field.name for field in fields(Features)}
+    before = list(read_lines(rows)) if rows.exists() else []
+    kept = {row["id"]: row for row in before if row["reader"] == digest and set(row["features"]) == names}
+    with rows.open("w", encoding="utf-8") as file:
+        for row in kept.values():
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        for question in questions:
+            if question["id"] not in kept:
                 row = {**judged(question, tools), "reader": digest}
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
                 file.flush()
-    report(list(read_lines(arguments.rows)))
 
 
 @contextmanager
@@ -82,8 +116,9 @@ def judged(question: Row, tools: RetrievalTools) -> Row:
     query = as_served(question["question"], question.get("before", ()))
     passages = retrieve_for_answer(query, tools=tools, scope=Scope())
     vocabulary = tools.summary.vocabulary
-    quotes = rank_quotes(query, passages[:QUOTED], embedder=tools.embedder, weigh=vocabulary.weigh)
-    features, missing = measure(query, passages, quotes, index=tools.index, vocabulary=vocabulary)
+    kept = guard_passages(passages).passages
+    quotes = rank_quotes(query, kept[:QUOTED], embedder=tools.embedder, weigh=vocabulary.weigh)
+    features, missing = measure(query, kept, quotes, index=tools.index, vocabulary=vocabulary)
     judgement = judge(features, Thresholds(), missing=missing)
     found = [passage_value(passage) for passage in passages[:DEPTH]]
     readings = [passage.reading for passage in passages if passage.reading]
@@ -101,6 +136,12 @@ def judged(question: Row, tools: RetrievalTools) -> Row:
         "reader_answers": max((reading.answers for reading in readings), default=-99.0),
         "reader_relevance": max((reading.relevance for reading in readings), default=-99.0),
     }
+
+
+def judged_again(row: Row) -> Row:
+    """Return a measured row with the probability and the verdict of the weights that are served now."""
+    judgement = judge(Features(**row["features"]), Thresholds())
+    return {**row, "probability": judgement.probability, "enough": judgement.enough}
 
 
 def as_served(question: str, before: Sequence[str]) -> str:
@@ -149,23 +190,37 @@ def report_thresholds(rows: Sequence[Row]) -> None:
 def figures_of(rows: Sequence[Row]) -> Callable[[Chosen], dict[str, float]]:
     """Return what gives the figures of the rows chosen."""
     probability = np.array([row["probability"] for row in rows], dtype=np.float64)
-    answerable = np.array([row["answerable"] for row in rows])
-    wrong = np.array([not (row["answerable"] and row["found"]) for row in rows])
+    answerable = np.array([row["answerable"] for row in rows], dtype=bool)
+    missed = np.array([not (row["answerable"] and row["found"]) for row in rows], dtype=bool)
     single: dict[str, Any] = {name: np.array([row[name] for row in rows]) for name in SINGLE}
 
     def figures(chosen: Chosen) -> dict[str, float]:
-        values, truth = probability[chosen], answerable[chosen]
-        curve = metrics.risk_coverage(values, wrong[chosen])
+        values, truth, wrong = probability[chosen], answerable[chosen], missed[chosen]
+        curve = metrics.risk_coverage(values, wrong)
+        lenient = metrics.risk_coverage(values, ~truth)
         return {
             "auroc": metrics.auroc(values, truth),
             **{f"auroc of {name}": metrics.auroc(scores[chosen], truth) for name, scores in single.items()},
             "aurc": metrics.aurc(curve),
-            "coverage@5%risk": metrics.coverage_at_risk(curve, 0.05),
+            "coverage@5%risk": metrics.coverage_at_risk(curve, STATED_RISKS[0]),
+            **{f"  {name} unanswerable": coverage_in_mix(values, truth, wrong, mix) for name, mix in MIXES.items()},
+            "answerable@5%risk": metrics.coverage_at_risk(lenient, STATED_RISKS[0]),
+            **{f"  ({name})": coverage_in_mix(values, truth, ~truth, mix) for name, mix in MIXES.items()},
             "ece": metrics.expected_calibration_error(values, truth),
             "brier": metrics.brier(values, truth),
         }
 
     return figures
+
+
+def coverage_in_mix(
+    values: metrics.Numbers, truth: NDArray[np.bool_], wrong: NDArray[np.bool_], unanswerable: float
+) -> float:
+    """Return the coverage at 5 % risk were a share of the questions unanswerable; NaN where one kind is missing."""
+    if truth.all() or not truth.any():
+        return math.nan
+    weights = np.where(truth, (1 - unanswerable) / truth.sum(), unanswerable / (~truth).sum())
+    return metrics.coverage_at_risk(metrics.risk_coverage(values, wrong, weights=weights), STATED_RISKS[0])
 
 
 if __name__ == "__main__":
