@@ -71,10 +71,10 @@ class Thresholds:
     reading: float = 0.41
     relevance: float = 0.39
     passage_closeness: float = 0.71
-    contract: float = 0.02
-    usual: float = 1.85
-    worded: float = 1.64
-    clause_relevance: float = 1.40
+    contract: float = 0.27
+    usual: float = 2.56
+    worded: float = 1.58
+    clause_relevance: float = 1.48
     answer_from: float = 0.74
 
     def to_value(self) -> dict[str, Any]:
