@@ -42,6 +42,7 @@ from assistant.quotes import rank_quotes
 from assistant.retrieve import RetrievalTools, Scope, retrieve_for_answer
 from assistant.sufficiency import Features, Thresholds, judge, measure
 from benchmarks.abstention_questions import Row, read_lines
+from benchmarks.measured import Figure, figure, write_result
 from ingest.summary import gather_summary
 from ui.installation import Installation
 
@@ -61,16 +62,38 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, help="JSONL of passages, indexed in a temporary place")
     parser.add_argument("--collection", default="lbr")
     parser.add_argument("--every", type=int, default=1, help="take one question in so many")
+    parser.add_argument("--out", type=Path, help="write the figures of the test half here")
     arguments = parser.parse_args()
-    if arguments.report:
-        report([judged_again(row) for file in (arguments.questions, *arguments.rows) for row in read_lines(file)])
-        return
-    if len(arguments.rows) != 1:
+    if not arguments.report and len(arguments.rows) != 1:
         parser.error("give the questions and one file for the rows")
+    rows = measured_before(arguments) if arguments.report else measured_now(arguments)
+    report(rows)
+    if arguments.out:
+        write_result(arguments.out, stored_figures([row for row in rows if row["split"] == "test"]))
+
+
+def measured_before(arguments: argparse.Namespace) -> list[Row]:
+    return [judged_again(row) for file in (arguments.questions, *arguments.rows) for row in read_lines(file)]
+
+
+def measured_now(arguments: argparse.Namespace) -> list[Row]:
     questions = [as_row(question) for question in read_lines(arguments.questions)][:: arguments.every]
     with opened_tools(Installation(), arguments.corpus, arguments.collection) as tools:
         measure_all(questions, tools, arguments.rows[0])
-    report(list(read_lines(arguments.rows[0])))
+    return list(read_lines(arguments.rows[0]))
+
+
+def stored_figures(rows: Sequence[Row]) -> dict[str, Figure]:
+    """Return the figures of some rows with their intervals, and by how much AUROC exceeds the best single score's."""
+    plain = [row for row in rows if row["label"] in {"answerable", "unanswerable"}]
+    figures = figures_of(plain)
+    intervals = intervals_of(figures, [row["document"] for row in plain])
+    values = figures(np.arange(len(plain)))
+    best = max(values[f"auroc of {name}"] for name in SINGLE)
+    stored: dict[str, Figure] = {
+        name.strip(): figure(value, intervals.get(name), n=len(plain)) for name, value in values.items()
+    }
+    return {**stored, "auroc over the best single score": figure(values["auroc"] - best, n=len(plain))}
 
 
 def as_row(question: Row) -> Row:
