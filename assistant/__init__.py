@@ -6,6 +6,7 @@ fusion       one score from two searches         named_documents  which are mean
 sufficiency  can the documents answer?           prompt        the messages that are served
 model        the NF4 model, streaming            quotes        the best words of the documents
 support      is a sentence said by the evidence? citations     spans, computed
+verbatim     runs of the passages or a refusal, nothing else
 guards       documents are data                  disclosure    secrets and personal data, by policy
 respond      write, check, cite                  answer        what a person reads
 turn, traces the record of an answer             service       all of it as one object

@@ -7,7 +7,7 @@ following them. Nothing about access is ever said in a prompt.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from assistant.generation import Message
 from assistant.guards import prompt_text
@@ -27,9 +27,13 @@ PROMPT_DIGEST = digest_value([SYSTEM, _PASSAGE, _USER, _CLEANING])
 
 def build_messages(question: str, context: Sequence[Passage]) -> list[Message]:
     """Return the messages for a question with the Passages that fit the budget."""
+    return prompt_messages(question, [(source_line(passage), passage.chunk.text) for passage in context])
+
+
+def prompt_messages(question: str, sourced: Iterable[tuple[str, str]]) -> list[Message]:
+    """Return the messages for a question with texts, each under the line that names its source."""
     passages = "\n\n".join(
-        _PASSAGE.format(source=prompt_text(source_line(passage)), text=prompt_text(passage.chunk.text))
-        for passage in context
+        _PASSAGE.format(source=prompt_text(source), text=prompt_text(text)) for source, text in sourced
     )
     asked = _USER.format(passages=passages, question=prompt_text(question))
     return [Message("system", SYSTEM), Message("user", asked)]

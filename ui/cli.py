@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from ui import cli_answers, cli_clauses, cli_corpus, cli_evaluate, cli_releases, cli_system
+from ui import cli_answers, cli_clauses, cli_corpus, cli_evaluate, cli_finetune, cli_releases, cli_system
 from ui.terminal import errors_as_sentences
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for commands in (cli_corpus, cli_answers, cli_clauses, cli_evaluate, cli_releases, cli_system):
+for commands in (cli_corpus, cli_answers, cli_clauses, cli_evaluate, cli_finetune, cli_releases, cli_system):
     commands.register(app)
 
 

@@ -1,0 +1,272 @@
+"""An adapter as it is kept and handed on: a PEFT folder with its tokenizer, its template and a manifest.
+
+The folder holds `adapter_model.safetensors` and `adapter_config.json` as PEFT reads them, `tokenizer.json`,
+`tokenizer_config.json` and `chat_template.jinja` of the base, `recipe.json` and `manifest.json`, which names the base
+by Digest, the quantization, the prompt, the recipe, the data, the environment and every file by Digest. It knows files
+and digests, never a step. Rules: a folder is written aside and renamed; PEFT itself would load an adapter onto any base
+of equal sizes and answer wrongly without a word, so `open_adapter` refuses each mismatch by name.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assistant.model_convert import BASE_FOLDER
+from assistant.prompt import PROMPT_DIGEST
+from finetune.checkpoints import full_disk_as_advice
+from finetune.lora import LoraParameters, target_modules
+from finetune.recipe import Recipe, recipe_digest, recipe_value
+from governance.digests import digest_file, digest_value
+from governance.errors import BadInput, Damaged
+from governance.models import Manifest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MANIFEST, WEIGHTS, CONFIG, RECIPE = "manifest.json", "adapter_model.safetensors", "adapter_config.json", "recipe.json"
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+FORMAT = 1
+_LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors", "bitsandbytes", "numpy")
+
+
+@dataclass(frozen=True)
+class AdapterManifest:
+    """What an adapter is. `quantization` is that of the weights it was fitted on; `files` are Digests by name."""
+
+    base: str  # name of the base
+    base_digest: str
+    quantization: str
+    prompt_digest: str
+    tokenizer_digest: str
+    template_digest: str
+    recipe: Mapping[str, Any]
+    recipe_digest: str
+    data_digest: str
+    environment: Mapping[str, str]
+    metrics: Mapping[str, Any]
+    files: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """The Digest of the adapter: of its files by name."""
+        return digest_value(dict(self.files))
+
+    def to_json(self) -> str:
+        """Return the stored form."""
+        value = {"format": FORMAT, "digest": self.digest, **self.__dict__}
+        return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+@dataclass(frozen=True)
+class OpenedAdapter:
+    """An adapter whose files are those of its manifest and whose base is at hand."""
+
+    folder: Path
+    manifest: AdapterManifest
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return its numbers under PEFT's names."""
+        from safetensors.torch import load_file
+
+        found: dict[str, Tensor] = load_file(self.folder / WEIGHTS)
+        return found
+
+
+def write_adapter(
+    folder: Path,
+    adapter: LoraParameters,
+    recipe: Recipe,
+    *,
+    base: Path,
+    base_manifest: Manifest,
+    data_digest: str,
+    metrics: Mapping[str, Any],
+) -> OpenedAdapter:
+    """Write an adapter's folder, replacing one that is there. Raises ProvenantError where the disk is full."""
+    from safetensors.torch import save_file
+
+    aside = folder.with_name(f".{folder.name}.writing")
+    shutil.rmtree(aside, ignore_errors=True)
+    with full_disk_as_advice(aside):
+        aside.mkdir(parents=True)
+        save_file(_stored(adapter, recipe), aside / WEIGHTS, metadata={"format": "pt"})
+        (aside / CONFIG).write_text(_json(peft_config(recipe, base_manifest.name)), encoding="utf-8")
+        (aside / RECIPE).write_text(_json(recipe_value(recipe)), encoding="utf-8")
+        for name in TOKENIZER_FILES:
+            shutil.copyfile(base / BASE_FOLDER / name, aside / name)
+        manifest = _describe(aside, recipe, base_manifest, data_digest, metrics)
+        (aside / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    aside.rename(folder)
+    return OpenedAdapter(folder, manifest)
+
+
+def read_adapter(folder: Path) -> OpenedAdapter:
+    """Read an adapter, hashing every file. Raises BadInput where there is none and Damaged naming what is wrong."""
+    if not (folder / MANIFEST).exists() and (folder / "adapter" / MANIFEST).exists():
+        folder = folder / "adapter"  # the folder of a run was meant
+    try:
+        value = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(
+            f"{folder} has no {MANIFEST}; expected an adapter as `provenant finetune train` writes it."
+        ) from error
+    except ValueError as error:
+        raise Damaged(
+            f"{folder / MANIFEST} cannot be read ({error}); fit the adapter again, or take an intact copy."
+        ) from error
+    try:
+        stated, found_format = value.pop("digest"), value.pop("format")
+        manifest = AdapterManifest(**value)
+        wrong = "" if stated == manifest.digest and found_format == FORMAT else "its digest or format is another"
+    except (KeyError, TypeError, AttributeError) as error:
+        wrong = repr(error)
+    if wrong:
+        raise Damaged(
+            f"{folder / MANIFEST} is no manifest of an adapter ({wrong}); fit it again, or take an intact copy."
+        )
+    _check_files(folder, manifest)
+    return OpenedAdapter(folder, manifest)
+
+
+def open_adapter(folder: Path, base: Manifest, *, quantization: str | None = None) -> OpenedAdapter:
+    """Read an adapter that is to run on a base.
+
+    Raises Damaged as `read_adapter`, and BadInput naming the first of base, tokenizer, template, prompt and (where it
+    is given) quantization that is not the one the adapter was fitted with.
+    """
+    opened = read_adapter(folder)
+    expected = {
+        "base": (opened.manifest.base_digest, base.digest),
+        "tokenizer": (opened.manifest.tokenizer_digest, _base_file(base, "tokenizer.json")),
+        "chat template": (opened.manifest.template_digest, _base_file(base, "chat_template.jinja")),
+        "prompt": (opened.manifest.prompt_digest, PROMPT_DIGEST),
+    }
+    if quantization is not None:
+        expected["quantization"] = (opened.manifest.quantization, quantization)
+    for name, (fitted, present) in expected.items():
+        if fitted != present:
+            raise BadInput(
+                f"The adapter {folder.name} was fitted with the {name} {fitted[:26]} and here is {present[:26]}; use "
+                f"the {name} it was fitted with, or fit it again."
+            )
+    return opened
+
+
+def peft_tensors(adapter: LoraParameters) -> dict[str, Tensor]:
+    """Return an adapter's numbers under the names that PEFT loads."""
+    found: dict[str, Tensor] = {}
+    for (layer, name), factor in adapter.factors.items():
+        prefix = f"base_model.model.model.layers.{layer}.{name}"
+        found[f"{prefix}.lora_A.weight"] = factor.low.cpu().contiguous().clone()
+        found[f"{prefix}.lora_B.weight"] = factor.up.cpu().contiguous().clone()
+        if factor.magnitude is not None:
+            found[f"{prefix}.lora_magnitude_vector"] = factor.magnitude.cpu().contiguous().clone()
+    return found
+
+
+def load_factors(adapter: LoraParameters, tensors: Mapping[str, Tensor]) -> None:
+    """Take numbers under PEFT's names into an adapter of the same form. Raises BadInput where they do not fit."""
+    for name, tensor in peft_tensors(adapter).items():
+        if name not in tensors or tensors[name].shape != tensor.shape:
+            raise BadInput(
+                f"The adapter has no {name} of size {tuple(tensor.shape)}; use the recipe it was fitted with."
+            )
+    for (layer, name), factor in adapter.factors.items():
+        prefix = f"base_model.model.model.layers.{layer}.{name}"
+        factor.low.copy_(tensors[f"{prefix}.lora_A.weight"])
+        factor.up.copy_(tensors[f"{prefix}.lora_B.weight"])
+        if factor.magnitude is not None:
+            factor.magnitude.copy_(tensors[f"{prefix}.lora_magnitude_vector"])
+
+
+def peft_config(recipe: Recipe, base_name: str) -> dict[str, Any]:
+    """Return what PEFT reads as `adapter_config.json`."""
+    return {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": base_name,
+        "r": recipe.rank,
+        "lora_alpha": recipe.alpha,
+        "lora_dropout": 0.0,
+        "target_modules": sorted(name.rpartition(".")[2] for name in target_modules(recipe.targets)),
+        "use_rslora": recipe.rslora,
+        "use_dora": recipe.dora,
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "init_lora_weights": True,
+        "inference_mode": True,
+    }
+
+
+def _stored(adapter: LoraParameters, recipe: Recipe) -> dict[str, Tensor]:
+    """Return the numbers in the type that the recipe stores. Raises BadInput for one that float16 does not hold."""
+    import torch
+
+    if recipe.stored == "float32":
+        return peft_tensors(adapter)
+    found = {name: tensor.to(torch.float16) for name, tensor in peft_tensors(adapter).items()}
+    for name, tensor in found.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise BadInput(
+                f"{name} has numbers beyond 65504, more than float16 holds; set the recipe's stored to float32."
+            )
+    return found
+
+
+def environment() -> dict[str, str]:
+    """Return the versions that a fit depends on."""
+    found = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def _describe(
+    folder: Path, recipe: Recipe, base: Manifest, data_digest: str, metrics: Mapping[str, Any]
+) -> AdapterManifest:
+    return AdapterManifest(
+        base=base.name,
+        base_digest=base.digest,
+        quantization=recipe.quantization,
+        prompt_digest=PROMPT_DIGEST,
+        tokenizer_digest=_base_file(base, "tokenizer.json"),
+        template_digest=_base_file(base, "chat_template.jinja"),
+        recipe=recipe_value(recipe),
+        recipe_digest=recipe_digest(recipe),
+        data_digest=data_digest,
+        environment=environment(),
+        metrics=dict(metrics),
+        files={path.name: digest_file(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST},
+    )
+
+
+def _base_file(base: Manifest, name: str) -> str:
+    stored = base.files.get(f"{BASE_FOLDER}/{name}")
+    if stored is None:
+        raise BadInput(f"The base {base.name} has no {BASE_FOLDER}/{name}; pull it again, or name another.")
+    return stored.digest
+
+
+def _check_files(folder: Path, manifest: AdapterManifest) -> None:
+    there = {path.name for path in folder.iterdir()} - {MANIFEST}
+    for name in sorted(there | set(manifest.files)):
+        path = folder / name
+        if name not in manifest.files or not path.is_file() or digest_file(path) != manifest.files[name]:
+            raise Damaged(
+                f"{path} is not the file that the adapter's manifest names; fit the adapter again, or take an intact "
+                "copy."
+            )
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, indent=1, sort_keys=True) + "\n"

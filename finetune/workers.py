@@ -1,0 +1,80 @@
+"""Several processes that fit one adapter together, each on its own packs (started by torchrun), or one alone.
+
+It knows ranks and tensors. Rules: each process plans the same steps and takes every so-manieth pack; gradients are
+summed and each loss is already divided by the completion tokens of the whole step, so that the sum is what one process
+would have; only the first process writes and speaks.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Which of how many processes this is."""
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes and speaks."""
+        return self.rank == 0
+
+    def share(self, items: Sequence[T]) -> Sequence[T]:
+        """Return this process's part of some items."""
+        return items[self.rank :: self.count]
+
+    def add_up(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each tensor by its sum over all processes, in place."""
+        if self.count == 1:
+            return
+        import torch.distributed as processes
+
+        for tensor in tensors:
+            processes.all_reduce(tensor)
+
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+        if self.count > 1:
+            import torch.distributed as processes
+
+            processes.barrier()
+
+    def leave(self) -> None:
+        """End what joins the processes."""
+        if self.count > 1:
+            import torch.distributed as processes
+
+            processes.destroy_process_group()
+
+
+def join_workers(device: str) -> Workers:
+    """Join the processes that torchrun started with this one; alone where it started none."""
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1:
+        return Workers()
+    import torch.distributed as processes
+
+    processes.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    return Workers(processes.get_rank(), count)
+
+
+def own_device() -> str:
+    """Return where this process computes: its CUDA device where there is one, else the CPU."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return "cpu"
+    device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+    torch.cuda.set_device(device)
+    return device
