@@ -174,14 +174,14 @@ def test_memory_is_within_a_tenth_of_what_was_measured(constants: Constants, tmp
     """At least six configurations, measured by the trainer's benchmark on a GPU."""
     if not MEASURED.is_file():
         pytest.skip("no peaks of training have been measured yet (benchmarks/results/train_memory.json)")
-    rows = json.loads(MEASURED.read_text(encoding="utf-8"))["rows"]
-    rows = [row for row in rows if "peak_gib" in row]
+    figures = json.loads(MEASURED.read_text(encoding="utf-8"))["figures"]
+    rows = {name: row for name, row in figures.items() if "peak_gib" in row}
     assert len(rows) >= 6
     wrong = {}
-    for row in rows:
+    for name, row in rows.items():
         predicted = _predicted_gib(row, constants)
         if predicted != pytest.approx(row["peak_gib"], rel=0.1):
-            wrong[row["name"]] = (round(predicted, 2), row["peak_gib"])
+            wrong[name] = (round(predicted, 2), row["peak_gib"])
     assert not wrong
 
 
