@@ -9,6 +9,7 @@ support      is a sentence said by the evidence? citations     spans, computed
 verbatim     runs of the passages or a refusal, nothing else
 guards       documents are data                  disclosure    secrets and personal data, by policy
 respond      write, check, cite                  answer        what a person reads
+adapter      what is served beside the base      adapted       its refusal, its runs of the passages
 turn, traces the record of an answer             service       all of it as one object
 answer_conflicts  who says otherwise             differences   what two sentences state otherwise
 product_*    answers from the catalogue's records

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from assistant.adapter import OpenedAdapter
 from assistant.cpu_batch import Batch, Request, StepModel
 from assistant.cpu_model import CpuModel, KeyValues
 from assistant.cpu_weights import read_weights
@@ -115,9 +116,9 @@ class CpuDecoder:
             return not self._is_closed
 
 
-def load_cpu_decoder(folder: Path) -> CpuDecoder | None:
+def load_cpu_decoder(folder: Path, adapter: OpenedAdapter | None = None) -> CpuDecoder | None:
     """Return what generates from a model folder, compiled, or None where the general path has to serve it."""
-    model = load_cpu_model(folder)
+    model = load_cpu_model(folder, adapter=adapter)
     if model is None:
         return None
     model.read(KeyValues.empty(model.shape, 1), [0], 1)  # compiles, once for each version and CPU
@@ -126,18 +127,22 @@ def load_cpu_decoder(folder: Path) -> CpuDecoder | None:
     return CpuDecoder(model, stated if isinstance(stated, list) else [stated])
 
 
-def load_cpu_model(folder: Path, threads: int | None = None) -> CpuModel | None:
+def load_cpu_model(
+    folder: Path, threads: int | None = None, *, adapter: OpenedAdapter | None = None
+) -> CpuModel | None:
     """Return the model of a folder, or None where this CPU or this model needs the general path; the log says why.
 
     As many threads as the process has cores, 8 at most, unless `threads` says otherwise.
     """
     missing = _what_is_missing()
+    if missing is None and adapter is not None and not adapter.is_plain:
+        missing = "the adapter has magnitudes or ranks of its own (DoRA), which the compiled step does not know"
     weights = read_weights(folder) if missing is None else None
     if weights is None:
         reason = missing or "the model is no Llama in NF4 whose layout the compiled step knows"
         _logger.info("The language model is served by the general path: %s.", reason)
         return None
-    return CpuModel(weights, threads)
+    return CpuModel(weights, threads, adapter.factors() if adapter is not None else None)
 
 
 def _what_is_missing() -> str | None:

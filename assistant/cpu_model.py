@@ -10,7 +10,7 @@ import inspect
 import os
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assistant.cpu_weights import Shape, Weights
+from assistant.adapter import Factors
+from assistant.cpu_adapter import PackedAdapter, pack_adapter
+from assistant.cpu_weights import PARTS, Shape, Weights
 from governance.errors import ProvenantError
 
 STEP_COLUMNS = 96  # tokens read in one step at most
@@ -70,9 +72,12 @@ class Piece:
 
 
 class CpuModel:
-    """The weights, the buffers of a step, and the helpers that share it. One thread may call it."""
+    """The weights, an adapter if `factors` are given, the buffers of a step, and the helpers that share it.
 
-    def __init__(self, weights: Weights, threads: int | None = None) -> None:
+    One thread may call it. Raises BadInput for an adapter that does not fit the weights.
+    """
+
+    def __init__(self, weights: Weights, threads: int | None = None, factors: Factors | None = None) -> None:
         from assistant.cpu_threads import new_sync
 
         self.shape = weights.shape
@@ -80,8 +85,9 @@ class CpuModel:
         self._threads = threads or min(_MOST_THREADS, len(os.sched_getaffinity(0)))
         self._step = _compiled_step()
         self._sync = new_sync()
-        self._model = _model_arrays(weights)
-        self._work = _work_arrays(weights.shape, self._threads)
+        adapter = pack_adapter(factors or {}, weights.shape)
+        self._model = _model_arrays(weights, adapter)
+        self._work = _work_arrays(weights.shape, adapter, self._threads)
         self._orders = [queue.SimpleQueue[Any]() for _ in range(self._threads - 1)]
         for number, orders in enumerate(self._orders, start=1):
             threading.Thread(target=self._help, args=(number, orders), daemon=True, name=f"decoder-{number}").start()
@@ -185,11 +191,11 @@ def _tiles(columns: int) -> list[tuple[int, int]]:
     return tiles
 
 
-def _model_arrays(weights: Weights) -> tuple[Any, ...]:
+def _model_arrays(weights: Weights, adapter: Mapping[str, PackedAdapter]) -> tuple[Any, ...]:
     shape = weights.shape
     matrices = tuple(
-        (weights.matrices[name].codes, weights.matrices[name].scales, weights.table)
-        for name in ("qkv", "out", "gate_up", "down")
+        (packed.codes, packed.scales, weights.table, adapter[name].low, adapter[name].up, adapter[name].begins)
+        for name, packed in ((name, weights.matrices[name]) for name in PARTS)
     )
     frequency = 1.0 / (np.float32(shape.theta) ** (np.arange(0, shape.head, 2, dtype=np.float32) / shape.head))
     angles = np.arange(shape.window, dtype=np.float32)[:, None] * frequency.astype(np.float32)
@@ -197,7 +203,7 @@ def _model_arrays(weights: Weights) -> tuple[Any, ...]:
     return matrices, weights.norms, weights.rows, turns, shape.epsilon
 
 
-def _work_arrays(shape: Shape, threads: int) -> tuple[Any, ...]:
+def _work_arrays(shape: Shape, adapter: Mapping[str, PackedAdapter], threads: int) -> tuple[Any, ...]:
     from assistant.cpu_attention import COLUMNS, HEAD, SCORES_PITCH, SHARE
 
     def room(*sizes: int) -> NDArray[np.float32]:
@@ -220,4 +226,5 @@ def _work_arrays(shape: Shape, threads: int) -> tuple[Any, ...]:
         room(columns, shape.inner),
         room(LAST_AT_MOST + 8, shape.vocabulary),
         scratch,
+        room(columns, max(packed.lowered for packed in adapter.values())),
     )

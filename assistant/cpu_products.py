@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from assistant.cpu_threads import compiled, reordered, take_ticket
-from assistant.cpu_vector import half_product, nf4_product
+from assistant.cpu_vector import float_product, half_product, nf4_product
 
 TOGETHER, FEW = 8, 4  # columns computed at once; a draft is checked by four
 _SHARES = 8  # pieces of work for each thread
@@ -20,6 +20,8 @@ _one, _few, _many = nf4_product(1, 1), nf4_product(FEW, 1), nf4_product(TOGETHER
 _one_triple = nf4_product(1, 3)
 _half_one, _half_few, _half_many = half_product(1, 1), half_product(FEW, 1), half_product(TOGETHER, 1)
 _half_one_triple = half_product(1, 3)
+_low_one, _low_few, _low_many = (float_product(count, adds=False) for count in (1, FEW, TOGETHER))
+_up_one, _up_few, _up_many = (float_product(count, adds=True) for count in (1, FEW, TOGETHER))
 
 
 @reordered
@@ -34,17 +36,61 @@ def normalise(hidden: Any, norm: Any, epsilon: float, into: Any) -> None:
 
 
 @compiled
+def lower(team: Any, tiles: Any, low: Any, inputs: Any, outputs: Any) -> None:
+    """Multiply tiles of columns with an adapter's A (tiles, length, 16): a ticket for each pair of tiles."""
+    count, length = low.shape[0], low.shape[1]
+    inputs_stride, stride = inputs.shape[1] * 4, outputs.shape[1] * 4
+    ticket = take_ticket(team[2])
+    while ticket < count * tiles.shape[0]:
+        at, first, width = ticket % count, tiles[ticket // count, 0], tiles[ticket // count, 1]
+        values, out = inputs.ctypes.data + first * inputs_stride, outputs.ctypes.data + first * stride + at * 64
+        places = (low.ctypes.data + at * length * 64, values, out, length, inputs_stride, stride)
+        if width == TOGETHER:
+            _low_many(places)
+        elif width == FEW:
+            _low_few(places)
+        else:
+            _low_one(places)
+        ticket = take_ticket(team[2])
+
+
+@compiled
 def multiply(team: Any, tiles: Any, matrix: Any, inputs: Any, outputs: Any) -> None:
-    """Multiply tiles of columns (columns, length) with a matrix (codes, scales, table) into (columns, rows)."""
-    rows = matrix[0].shape[0]
+    """Multiply tiles of columns (columns, length) with a matrix and its adapter into (columns, rows).
+
+    `matrix` is ((codes, scales, table), (up, begins, lowered)): an adapter's B (tiles, rank, 16), where in `lowered`
+    the inputs of a tile begin, and what `lower` gave. An `up` of no tiles is no adapter.
+    """
+    weights, adapter = matrix
+    rows = weights[0].shape[0]
     piece = _piece_rows(rows, team[1])
     start = take_ticket(team[2]) * piece
     while start < rows:
         end = min(start + piece, rows)
         for number in range(tiles.shape[0]):
             first, width = tiles[number, 0], tiles[number, 1]
-            _multiply_piece(matrix, (start, end), (first, width), inputs, outputs)
+            _multiply_piece(weights, (start, end), (first, width), inputs, outputs)
+            if adapter[0].shape[0] > 0:
+                _add_piece(adapter, (start, end), (first, width), outputs)
         start = take_ticket(team[2]) * piece
+
+
+@compiled
+def _add_piece(adapter: Any, piece: Any, tile: Any, outputs: Any) -> None:
+    """Add B times what A gave to a piece of rows."""
+    up, begins, lowered = adapter
+    first, width = tile
+    rank, inputs_stride, stride = up.shape[1], lowered.shape[1] * 4, outputs.shape[1] * 4
+    values, out = lowered.ctypes.data + first * inputs_stride, outputs.ctypes.data + first * stride
+    for at in range(piece[0], piece[1]):
+        row = up.ctypes.data + at * rank * 64
+        places = (row, values + begins[at] * 4, out + at * 64, rank, inputs_stride, stride)
+        if width == TOGETHER:
+            _up_many(places)
+        elif width == FEW:
+            _up_few(places)
+        else:
+            _up_one(places)
 
 
 @compiled

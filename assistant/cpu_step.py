@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from assistant.cpu_attention import HEAD, attend_all, remember
-from assistant.cpu_products import multiply, multiply_rows, normalise
+from assistant.cpu_products import lower, multiply, multiply_rows, normalise
 from assistant.cpu_threads import barrier, compiled
 from assistant.cpu_vector import gated
 
@@ -23,12 +23,12 @@ def step(team: Any, batch: Any, model: Any, work: Any) -> None:
     """
     tiles, runs, wanted, last_tiles, last_runs = batch
     matrices, norms, rows, turns, epsilon = model
-    hidden, normed, wide, mixed, inner, logits, scratch = work
+    hidden, normed, wide, mixed, inner, logits, scratch, lowered = work
     layers, heads = norms.shape[0] // 2, mixed.shape[1] // HEAD
     kv = (matrices[0][0].shape[1] * 16 // HEAD - heads) // 2
     for layer in range(layers):
         _norm(team, tiles, (hidden, normed), norms[2 * layer], epsilon)
-        _multiply(team, tiles, (matrices[0], layer), normed, wide)
+        _multiply(team, tiles, (matrices[0], layer, lowered), normed, wide)
         remember(team, runs, wide, turns, (layer, heads, kv))
         barrier(team[2], team[1])
         if layer == layers - 1:
@@ -36,12 +36,12 @@ def step(team: Any, batch: Any, model: Any, work: Any) -> None:
             barrier(team[2], team[1])
             tiles, runs = last_tiles, last_runs
         attend_all(team, runs, wide, (layer, heads, kv), (scratch, mixed))
-        _multiply(team, tiles, (matrices[1], layer), mixed, wide)
+        _multiply(team, tiles, (matrices[1], layer, lowered), mixed, wide)
         _add(team, tiles, hidden, wide)
         _norm(team, tiles, (hidden, normed), norms[2 * layer + 1], epsilon)
-        _multiply(team, tiles, (matrices[2], layer), normed, wide)
+        _multiply(team, tiles, (matrices[2], layer, lowered), normed, wide)
         _gate(team, tiles, wide, inner)
-        _multiply(team, tiles, (matrices[3], layer), inner, wide)
+        _multiply(team, tiles, (matrices[3], layer, lowered), inner, wide)
         _add(team, tiles, hidden, wide)
     _norm(team, tiles, (hidden, normed), norms[2 * layers], epsilon)
     barrier(team[2], team[1])
@@ -51,10 +51,18 @@ def step(team: Any, batch: Any, model: Any, work: Any) -> None:
 
 @compiled
 def _multiply(team: Any, tiles: Any, matrix: Any, inputs: Any, outputs: Any) -> None:
-    """Multiply by one layer's part of ((codes, scales, table), layer) once everybody is here, and wait for all."""
-    (codes, scales, table), layer = matrix
+    """Multiply by one layer's part of a matrix once everybody is here, and wait for all.
+
+    matrix is ((codes, scales, table, low, up, begins), layer, lowered), the last three of the first as in
+    `cpu_adapter.PackedAdapter`. Only where there is an adapter is there one more phase, and a barrier behind it.
+    """
+    (codes, scales, table, low, up, begins), layer, lowered = matrix
     barrier(team[2], team[1])
-    multiply(team, tiles, (codes[layer], scales[layer], table), inputs, outputs)
+    if low.shape[1] > 0:
+        lower(team, tiles, low[layer], inputs, lowered)
+        barrier(team[2], team[1])
+    weights, adapter = (codes[layer], scales[layer], table), (up[layer], begins, lowered)
+    multiply(team, tiles, (weights, adapter), inputs, outputs)
     barrier(team[2], team[1])
 
 

@@ -147,6 +147,27 @@ def half_product(columns: int, tiles: int) -> Any:
     return _of_numbers(generate)
 
 
+def float_product(columns: int, *, adds: bool) -> Any:
+    """Return the same for 16 float32 rows: a function of (weights, inputs, outputs, steps, the two strides in bytes).
+
+    weights (steps, 16), one step for each input. With `adds` the products are added to what stands in the outputs.
+    """
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        rows, inputs, outputs, steps, inputs_stride, stride = cgutils.unpack_tuple(builder, arguments[0], 6)
+        values = _addresses(builder, inputs, inputs_stride, columns)
+        totals = _accumulators(builder, columns)
+        for total, place in zip(totals, _addresses(builder, outputs, stride, columns if adds else 0), strict=False):
+            builder.store(_load(builder, place, _int64(0), _FLOATS), total)
+        with cgutils.for_range(builder, steps) as loop:
+            weights = [_load(builder, rows, builder.mul(loop.index, _int64(64)), _FLOATS)]
+            _add_products(builder, weights, values, totals, builder.mul(loop.index, _int64(4)))
+        _write_out(builder, totals, outputs, stride, columns)
+        return context.get_dummy_value()
+
+    return _of_numbers(generate)
+
+
 def dense_product(columns: int, tiles: int, step_bytes: int, strides: tuple[int, int]) -> Any:
     """Return a function of (rows, inputs, outputs, steps, output stride in bytes) for float32 rows.
 

@@ -71,7 +71,7 @@ def read_weights(folder: Path) -> Weights | None:
     return Weights(
         shape,
         np.array(stored["model.layers.0.mlp.up_proj.weight.quant_map"], dtype=np.float32),
-        {name: _pack(stored, shape, parts) for name, parts in _PARTS.items()},
+        {name: _pack(stored, shape, parts) for name, parts in PARTS.items()},
         np.stack([_widen(stored[name]) for name in (*norms, "model.norm.weight")]),
         np.array(embeddings),
         _pack_rows(embeddings),
@@ -79,7 +79,7 @@ def read_weights(folder: Path) -> Weights | None:
 
 
 _NORMS = ("input", "post_attention")
-_PARTS = {
+PARTS = {
     "qkv": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
     "out": ("self_attn.o_proj",),
     "gate_up": ("mlp.gate_proj", "mlp.up_proj"),

@@ -26,6 +26,7 @@ class ModelIdentity:
     quantization: str
     tokenizer_digest: str
     template_digest: str
+    adapter: str = ""  # digest of the adapter it is served with, "" for none
 
 
 @dataclass(frozen=True)

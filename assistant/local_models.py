@@ -6,6 +6,7 @@ import threading
 from functools import cached_property
 from typing import Protocol
 
+from assistant.adapter import served_adapter
 from assistant.generation import Engine, ModelIdentity
 from assistant.model import LocalEngine, identify, load_engine
 from assistant.reader import Reader, load_reader
@@ -63,13 +64,16 @@ class LocalModels:
     def engine(self) -> Engine:
         """Return the language model, loaded once."""
         with self._loading:
-            self._loaded_engine = load_engine(self._settings.models, self._settings.answer.model)
+            answer = self._settings.answer
+            self._loaded_engine = load_engine(self._settings.models, answer.model, adapter=answer.adapter)
             return self._loaded_engine
 
     @cached_property
     def identity(self) -> ModelIdentity:
-        """Return what the language model is, from its manifest."""
-        return identify(load_manifest(self._settings.models, self._settings.answer.model))
+        """Return what the language model is, from its manifest and its adapter's."""
+        manifest = load_manifest(self._settings.models, self._settings.answer.model)
+        adapter = served_adapter(self._settings.answer.adapter, manifest)
+        return identify(manifest, adapter.manifest.digest if adapter is not None else "")
 
     def close(self) -> None:
         """End what the language model is generating and its threads, where it was loaded."""

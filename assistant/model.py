@@ -1,9 +1,10 @@
 """Generate text with a local NF4 model, piece by piece.
 
-It knows one base model of the model folder, its tokenizer and its chat template, and refuses to know questions,
-passages or citations. Rules: decoding is greedy, so an answer can be derived again; prompt-lookup drafts only save
-time, each drafted token is kept where the model itself would have chosen it; control tokens that stand in a message
-are broken up, so a document cannot speak as a role; one generation at a time; nothing is fetched.
+It knows one base model of the model folder, its tokenizer and its chat template, and the adapter it is served with; it
+refuses to know questions, passages or citations. Rules: decoding is greedy, so an answer can be derived again;
+prompt-lookup drafts only save time, each drafted token is kept where the model itself would have chosen it; control
+tokens that stand in a message are broken up, so a document cannot speak as a role; one generation at a time; nothing is
+fetched.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
+from assistant.adapter import served_adapter
 from assistant.cpu_decoder import load_cpu_decoder
 from assistant.decoding import Limits
 from assistant.generation import (
@@ -31,7 +33,7 @@ from assistant.generation import (
     Role,
 )
 from assistant.model_convert import QUANTIZED_FOLDER
-from assistant.model_general import TransformersDecoder
+from assistant.model_general import TransformersDecoder, with_adapter
 from governance.errors import BadInput
 from governance.models import Manifest, open_model
 from ingest.model_noise import quiet_libraries
@@ -56,14 +58,17 @@ MOST_DRAFT_TOKENS = 3  # the compiled step checks four tokens at once
 _ENDS_OF_TURN = ("<|im_end|>", "<|endoftext|>", "<end_of_turn>", "<|eot_id|>")
 
 
-def load_engine(models_root: Path, name: str, *, device: str | None = None) -> LocalEngine:
+def load_engine(models_root: Path, name: str, *, device: str | None = None, adapter: str = "") -> LocalEngine:
     """Load a model of the model folder in NF4: in float32 on the CPU, in bfloat16 on CUDA where there is one.
 
-    On a CPU with AVX-512 a Llama is served by our own compiled step, any other model by transformers.
+    On a CPU with AVX-512 a Llama is served by our own compiled step, any other model by transformers. `adapter` is the
+    setting `answer.adapter`; it is served unmerged.
 
-    Raises NotFound where it was not pulled and Damaged where its files are not those of its manifest.
+    Raises NotFound where it was not pulled and Damaged where its files are not those of its manifest; for the adapter
+    the errors of `served_adapter`.
     """
     folder, manifest = open_model(models_root, name, "llm")
+    opened = served_adapter(adapter, manifest)
     _share_cores()
     with quiet_libraries():
         import torch
@@ -71,19 +76,22 @@ def load_engine(models_root: Path, name: str, *, device: str | None = None) -> L
 
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         tokenizer = AutoTokenizer.from_pretrained(folder / QUANTIZED_FOLDER, local_files_only=True)
-        compiled = load_cpu_decoder(folder / QUANTIZED_FOLDER) if device == "cpu" else None
-        model = compiled or TransformersDecoder(_load_quantized(folder / QUANTIZED_FOLDER, device))
-    return LocalEngine(identify(manifest), tokenizer, model)
+        decoder: Decoder | None = load_cpu_decoder(folder / QUANTIZED_FOLDER, opened) if device == "cpu" else None
+        if decoder is None:
+            model = _load_quantized(folder / QUANTIZED_FOLDER, device)
+            decoder = TransformersDecoder(with_adapter(model, opened) if opened is not None else model)
+    return LocalEngine(identify(manifest, opened.manifest.digest if opened is not None else ""), tokenizer, decoder)
 
 
-def identify(manifest: Manifest) -> ModelIdentity:
-    """Return what a language model is by digests, without loading it."""
+def identify(manifest: Manifest, adapter: str = "") -> ModelIdentity:
+    """Return what a language model is by digests, without loading it; `adapter` is the Digest of its adapter."""
     return ModelIdentity(
         name=manifest.name,
         digest=manifest.digest,
         quantization=str(manifest.conversion["quantization"]),
         tokenizer_digest=manifest.files[f"{QUANTIZED_FOLDER}/tokenizer.json"].digest,
         template_digest=manifest.files[f"{QUANTIZED_FOLDER}/chat_template.jinja"].digest,
+        adapter=adapter,
     )
 
 

@@ -7,13 +7,30 @@ the waiting and the answering.
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
+from assistant.adapter import OpenedAdapter
 from assistant.decoding import Limits, greedy_tokens
+from governance.errors import ProvenantError
 
 _LOCK_POLL_SECONDS = 0.05
+
+
+def with_adapter(model: Any, adapter: OpenedAdapter) -> Any:
+    """Return a loaded model with an adapter by PEFT, unmerged. Raises ProvenantError where PEFT is not installed."""
+    try:
+        from peft import PeftModel
+    except ImportError as error:
+        raise ProvenantError(
+            f"Serving this model with the adapter {adapter.folder.name} needs peft, not installed here; run "
+            "`pip install 'provenant[finetune]'`, or set answer.adapter to nothing."
+        ) from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # PEFT asks transformers for a name it gave up
+        return PeftModel.from_pretrained(model, adapter.folder).eval()
 
 
 class TransformersDecoder:

@@ -4,7 +4,9 @@
 
 The model's wording is kept where its sentences are supported and speak to the question at least about as well as the
 best quote does. Otherwise the best quote is the answer, word for word: a small model often rambles, and what a person
-reads must be worth reading. Nothing here reads a clock for its result or draws a random number.
+reads must be worth reading. A model with an adapter is believed where it says that the passages do not answer, and
+where its whole wording stands in one of them (`assistant.adapted`). Nothing here reads a clock for its result or draws
+a random number.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import threading
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
+from assistant.adapted import find_runs, is_refusal, may_become_refusal
 from assistant.answer import AnswerSentence, Draft, Wording
 from assistant.citations import CitationList, with_markers
 from assistant.disclosure import DraftMask
@@ -27,7 +30,7 @@ from governance.digests import digest_text
 from governance.settings import AnswerSettings, DisclosureSettings
 from ingest.words import split_sentences
 
-_MOST_PASSAGES = 4
+MOST_PASSAGES = 4  # that a prompt shows, the served one and that of an example
 _AS_GOOD_AS = 0.95
 _SENTENCES_ASKED_FOR = 2
 _SOURCE_MARK = " > "  # the line that names a passage's source, repeated by the model
@@ -35,21 +38,31 @@ _SOURCE_MARK = " > "  # the line that names a passage's source, repeated by the 
 
 @dataclass(frozen=True)
 class Written:
-    """What the model wrote, on which prompt."""
+    """What the model wrote, on which prompt; whether it has an adapter, and whether it refused and is believed."""
 
     generation: Generation
     prompt_digest: str
     context: tuple[Passage, ...]
+    adapted: bool = False
+    refused: bool = False
 
 
 @dataclass(frozen=True)
 class Checked:
-    """The checked wording of an answer."""
+    """The checked wording of an answer; nothing where the model `refused`."""
 
     text: str
     wording: Wording
     sentences: tuple[AnswerSentence, ...]
     findings: tuple[tuple[str, Finding], ...]
+    refused: bool = False
+
+    @property
+    def outcome(self) -> str:
+        """Return what became of the model's wording, in words."""
+        if self.refused:
+            return "the model does not find it in the passages"
+        return "the model's wording is supported" if self.wording == "model" else "quoted from the document"
 
 
 def write(
@@ -61,20 +74,28 @@ def write(
     stop: threading.Event,
     policy: DisclosureSettings,
 ) -> Generator[Draft, None, Written]:
-    """Yield the model's wording as it comes, masked as the policy says, and return the whole."""
+    """Yield the model's wording as it comes, masked as the policy says, and return the whole.
+
+    What may become an adapted model's refusal is held back.
+    """
     context = fit_context(
-        passages, count_tokens=engine.count_tokens, budget=settings.context_tokens, most=_MOST_PASSAGES
+        passages, count_tokens=engine.count_tokens, budget=settings.context_tokens, most=MOST_PASSAGES
     )
     prompt = engine.render(build_messages(question, context))
-    said, mask = "", DraftMask(policy)
+    adapted = bool(engine.identity.adapter)
+    said, held, mask = "", "", DraftMask(policy)
     with engine.stream(prompt, decoding=decoding_of(settings), stop=stop) as stream:
         for piece in stream:
-            said += piece
-            yield Draft(mask.feed(piece))
+            said, held = said + piece, held + piece
+            if not (adapted and may_become_refusal(said)):
+                yield Draft(mask.feed(held))
+                held = ""
             if _says_enough(said):
                 break
     yield Draft(mask.finish())
-    return Written(stream.finish(), digest_text(prompt), tuple(context))
+    generation = stream.finish()
+    refused = adapted and settings.adapter_may_refuse and is_refusal(generation.text)
+    return Written(generation, digest_text(prompt), tuple(context), adapted, refused)
 
 
 def _says_enough(said: str) -> bool:
@@ -100,9 +121,12 @@ def check(
 
     A sentence that carries out what was `removed` from the Passages is unsupported, whatever it says.
     """
-    findings = _check_sentences(written, weigh, removed)
+    if written.refused:
+        return Checked("", "none", (), (), refused=True)
+    copied = _copied(written, quotes, removed)
+    findings = copied or _check_sentences(written, weigh, removed)
     kept = [(text, finding) for text, finding in findings if finding.support != "unsupported"]
-    if kept and _speaks_to(question, kept, quotes):
+    if copied or (kept and _speaks_to(question, kept, quotes)):
         sentences = [citations.sentence(text, finding) for text, finding in kept]
         sound = tuple(sentence for sentence in sentences if sentence.citations)
         if sound:
@@ -126,6 +150,15 @@ def _readable(quote: Quote) -> str:
     text = " ".join(quote.window.text.split())
     name = " ".join(chunk.path)
     return f"{name}: {text}" if chunk.kind == "record" and name and name not in text else text
+
+
+def _copied(written: Written, quotes: Sequence[Quote], removed: Sequence[Removed]) -> list[tuple[str, Finding]]:
+    """Return an adapted model's whole wording where it stands in the Context, at its best place; else nothing."""
+    text = " ".join(written.generation.text.split())
+    if not written.adapted or written.generation.finish != "stop" or carries_out(text, removed):
+        return []
+    found = [Finding("supported", window, 1.0) for window in find_runs(text, written.context)]
+    return [(text, max(found, key=lambda finding: _quote_score(finding, quotes)))] if found else []
 
 
 def _check_sentences(written: Written, weigh: Weigh, removed: Sequence[Removed]) -> list[tuple[str, Finding]]:

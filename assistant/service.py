@@ -75,13 +75,14 @@ class AssistantService:
 
     def answering(self) -> dict[str, Any]:
         """Return everything beside the corpus that decides an answer, by digest: the rest of a release's manifest."""
+        base = asdict(self.models.identity)
         return {
             "embedder": {"name": self.models.embedder.name, "digest": self.models.embedder.digest},
             "reader": {"name": self.models.reader.name, "digest": self.models.reader.digest}
             if self.models.reader
             else None,
-            "base_model": asdict(self.models.identity),
-            "adapter": None,
+            "adapter": base.pop("adapter") or None,
+            "base_model": base,
             "prompt": PROMPT_DIGEST,
             "policy": self.settings.disclosure.model_dump(),
             "thresholds": self.thresholds.to_value(),
@@ -267,8 +268,7 @@ class AssistantService:
         elsewhere = Elsewhere(turn.guarded.passages, self.retrieval_tools(generation), self._scope(turn.request))
         turn.conflicts = find_conflicts(turn.query.text, turn.checked, elsewhere, citations=citations)
         turn.citations = citations.citations
-        wording = "the model's wording is supported" if turn.checked.wording == "model" else "quoted from the document"
-        return self._step(turn, "check", started, wording)
+        return self._step(turn, "check", started, turn.checked.outcome)
 
     def _step(self, turn: Turn, name: StepName, started: float, detail: str) -> Step:
         milliseconds = round(1000 * (time.monotonic() - started), 1)

@@ -97,7 +97,7 @@ def judge(features: Features, thresholds: Thresholds, *, missing: Sequence[str] 
     weighed = sum(getattr(thresholds, name) * value for name, value in asdict(features).items())
     probability = 1 / (1 + math.exp(-(thresholds.intercept + weighed)))
     enough = probability >= thresholds.answer_from
-    return Sufficiency(round(probability, 4), enough, features, "" if enough else _reason(features, missing))
+    return Sufficiency(round(probability, 4), enough, features, "" if enough else reason_of(features, missing))
 
 
 def measure(
@@ -184,7 +184,8 @@ def _in_document(first: Passage) -> list[Condition]:
     return [Condition("document", "=", first.chunk.document), Condition("version", "=", first.chunk.version)]
 
 
-def _reason(features: Features, missing: Sequence[str]) -> str:
+def reason_of(features: Features, missing: Sequence[str] = ()) -> str:
+    """Return why the documents do not answer, in a sentence; `missing` are names that were not found."""
     if missing:
         return f"Nothing was found about {', '.join(dict.fromkeys(missing))}."
     if features.closeness < 0.45:

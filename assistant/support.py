@@ -36,7 +36,7 @@ _LEAD_IN = re.compile(
     ),
     re.IGNORECASE,
 )
-_GAP = "\n" * 12  # as wide as a removed text (assistant.guards) leaves it, or a page break: no window crosses it
+GAP = "\n" * 12  # as wide as a removed text (assistant.guards) leaves it, or a page break: no window crosses it
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def windows_of(passage: Passage) -> Iterator[Window]:
     for size in sizes:
         for first in range(len(spans) - size + 1):
             start, end = spans[first][0], spans[first + size - 1][1]
-            if _GAP not in text[start:end]:
+            if GAP not in text[start:end]:
                 yield Window(passage, base + start, base + end, text[start:end])
 
 

@@ -21,7 +21,7 @@ from assistant.questions import Query
 from assistant.quotes import Quote
 from assistant.respond import Checked, Written
 from assistant.retrieve import Passage
-from assistant.sufficiency import Sufficiency
+from assistant.sufficiency import Sufficiency, reason_of
 from governance.access import Principal
 from governance.digests import digest_text
 from governance.release import ReleaseManifest
@@ -75,7 +75,8 @@ def to_answer(turn: Turn, *, stopped: bool, policy: DisclosureSettings) -> Answe
     answered = checked is not None and bool(checked.sentences)
     reason = "stopped" if stopped else ""
     if not answered and turn.sufficiency is not None:
-        reason = turn.sufficiency.reason or "No passage could be quoted at its place."
+        refused = reason_of(turn.sufficiency.features) if checked is not None and checked.refused else ""
+        reason = turn.sufficiency.reason or refused or "No passage could be quoted at its place."
     generation = turn.written.generation if turn.written else None
     timings = {**turn.timings_ms, "total": round(sum(turn.timings_ms.values()), 1)}
     if generation is not None:

@@ -3,7 +3,8 @@
     python -m finetune.adapter_data DATA_FOLDER OUT_FOLDER [--made FOLDER ...] [--questions FILE]
 
 OUT_FOLDER gets the examples to learn from and, held out, those for early stopping; OUT_FOLDER/floor_test the 500
-questions that figures are reported on, of contracts that nothing else shows. It knows the labelled sets by the
+questions that figures are reported on, of contracts that nothing else shows, and beside them those of the contracts
+for early stopping, on which `finetune compare --fit-refusal` fits when to refuse. It knows the labelled sets by the
 reader's modules. Rules: contracts of the reader's test part are never trained on; documents that the samples show are
 left out, and so is what nearly asks an evaluation question; folders in `--made` are taken as they are split.
 """
@@ -11,18 +12,18 @@ left out, and so is what nearly asks an evaluation question; folders in `--made`
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from assistant.golden import read_questions
 from finetune import example_windows, reader_contracts, reader_products, reader_tables
 from finetune.example_checks import Avoided, Taken, balanced, without_disagreement, without_near, without_repeats
 from finetune.example_groups import Room, group_examples
-from finetune.example_windows import read_window_contracts, window_examples, window_part, window_test
+from finetune.example_windows import Contract, read_window_contracts, window_examples, window_part, window_test
 from finetune.examples import ExampleSet, TrainingExample, read_examples, write_examples
-from finetune.reader_groups import Group
+from finetune.reader_groups import Group, Split
 from finetune.reader_material import Material
-from finetune.reader_questions import load_phrasings
+from finetune.reader_questions import Phrasings, load_phrasings
 from governance.errors import ProvenantError
 from governance.models import open_model
 from governance.settings import load_settings
@@ -40,6 +41,7 @@ _QUESTIONS = 500
 _ABSTAINING = 0.45
 _FROM_GROUPS = 10_000
 _HELD_OUT = 600
+_WINDOW_TURNS = 2
 
 
 def make_adapter_data(
@@ -48,20 +50,28 @@ def make_adapter_data(
     """Write the folder and its test. Raises BadInput where a set is missing."""
     contracts = read_window_contracts(material)
     taken = Taken()
-    test = window_test(material, contracts, questions=_QUESTIONS)
-    write_examples(out / TEST_FOLDER, train=[], held_out=test, manifest=_manifest(material, Taken(), test))
+    test = window_test(material, contracts, part="test", questions=_QUESTIONS)
+    fitting = window_test(material, contracts, part="dev", questions=_QUESTIONS)
+    write_examples(out / TEST_FOLDER, train=fitting, held_out=test, manifest=_manifest(material, Taken(), test))
     phrasings, groups = load_phrasings(), _groups(material)
     sides: list[list[TrainingExample]] = []
     for is_held in (False, True):
         of_groups = [group for group in groups if _side(group) == ("held" if is_held else "train")]
         examples = [
-            *window_examples(material, contracts, phrasings, part="dev" if is_held else "train"),
+            *_windows(material, contracts, phrasings, part="dev" if is_held else "train"),
             *_drawn(material, group_examples(of_groups, room=room, draw=material.draw("groups")), _FROM_GROUPS),
             *(one for folder in made for one in (folder.held_out if is_held else folder.train)),
         ]
         sides.append(_checked(examples, material, avoided, taken))
     train, held_out = sides[0], _drawn(material, sides[1], _HELD_OUT)
     write_examples(out, train=train, held_out=held_out, manifest=_manifest(material, taken, train))
+
+
+def _windows(
+    material: Material, contracts: Sequence[Contract], phrasings: Phrasings, *, part: Split
+) -> Iterator[TrainingExample]:
+    for turn in range(_WINDOW_TURNS):
+        yield from window_examples(material, contracts, phrasings, part=part, turn=turn)
 
 
 def _checked(

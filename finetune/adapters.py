@@ -2,9 +2,9 @@
 
 The folder holds `adapter_model.safetensors` and `adapter_config.json` as PEFT reads them, `tokenizer.json`,
 `tokenizer_config.json` and `chat_template.jinja` of the base, `recipe.json` and `manifest.json`, which names the base
-by Digest, the quantization, the prompt, the recipe, the data, the environment and every file by Digest. It knows files
-and digests, never a step. Rules: a folder is written aside and renamed; PEFT itself would load an adapter onto any base
-of equal sizes and answer wrongly without a word, so `open_adapter` refuses each mismatch by name.
+by Digest, the quantization, the prompt, the recipe, the data, the environment and every file by Digest. Reading and
+checking one is `assistant.adapter`, since what was fitted is served. It knows files and digests, never a step. Rule: a
+folder is written aside and renamed.
 """
 
 from __future__ import annotations
@@ -12,70 +12,49 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assistant.adapter import (
+    CONFIG,
+    MANIFEST,
+    WEIGHTS,
+    AdapterManifest,
+    OpenedAdapter,
+    base_file,
+    open_adapter,
+    read_adapter,
+)
 from assistant.model_convert import BASE_FOLDER
 from assistant.prompt import PROMPT_DIGEST
 from finetune.checkpoints import full_disk_as_advice
 from finetune.lora import LoraParameters, target_modules
 from finetune.recipe import Recipe, recipe_digest, recipe_value
-from governance.digests import digest_file, digest_value
-from governance.errors import BadInput, Damaged
+from governance.digests import digest_file
+from governance.errors import BadInput
 from governance.models import Manifest
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-MANIFEST, WEIGHTS, CONFIG, RECIPE = "manifest.json", "adapter_model.safetensors", "adapter_config.json", "recipe.json"
+__all__ = [
+    "MANIFEST",
+    "WEIGHTS",
+    "AdapterManifest",
+    "OpenedAdapter",
+    "environment",
+    "load_factors",
+    "open_adapter",
+    "peft_config",
+    "peft_tensors",
+    "read_adapter",
+    "write_adapter",
+]
+
+RECIPE = "recipe.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
-FORMAT = 1
 _LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors", "bitsandbytes", "numpy")
-
-
-@dataclass(frozen=True)
-class AdapterManifest:
-    """What an adapter is. `quantization` is that of the weights it was fitted on; `files` are Digests by name."""
-
-    base: str  # name of the base
-    base_digest: str
-    quantization: str
-    prompt_digest: str
-    tokenizer_digest: str
-    template_digest: str
-    recipe: Mapping[str, Any]
-    recipe_digest: str
-    data_digest: str
-    environment: Mapping[str, str]
-    metrics: Mapping[str, Any]
-    files: Mapping[str, str]
-
-    @property
-    def digest(self) -> str:
-        """The Digest of the adapter: of its files by name."""
-        return digest_value(dict(self.files))
-
-    def to_json(self) -> str:
-        """Return the stored form."""
-        value = {"format": FORMAT, "digest": self.digest, **self.__dict__}
-        return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-
-
-@dataclass(frozen=True)
-class OpenedAdapter:
-    """An adapter whose files are those of its manifest and whose base is at hand."""
-
-    folder: Path
-    manifest: AdapterManifest
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Return its numbers under PEFT's names."""
-        from safetensors.torch import load_file
-
-        found: dict[str, Tensor] = load_file(self.folder / WEIGHTS)
-        return found
 
 
 def write_adapter(
@@ -105,58 +84,6 @@ def write_adapter(
     shutil.rmtree(folder, ignore_errors=True)
     aside.rename(folder)
     return OpenedAdapter(folder, manifest)
-
-
-def read_adapter(folder: Path) -> OpenedAdapter:
-    """Read an adapter, hashing every file. Raises BadInput where there is none and Damaged naming what is wrong."""
-    if not (folder / MANIFEST).exists() and (folder / "adapter" / MANIFEST).exists():
-        folder = folder / "adapter"  # the folder of a run was meant
-    try:
-        value = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(
-            f"{folder} has no {MANIFEST}; expected an adapter as `provenant finetune train` writes it."
-        ) from error
-    except ValueError as error:
-        raise Damaged(
-            f"{folder / MANIFEST} cannot be read ({error}); fit the adapter again, or take an intact copy."
-        ) from error
-    try:
-        stated, found_format = value.pop("digest"), value.pop("format")
-        manifest = AdapterManifest(**value)
-        wrong = "" if stated == manifest.digest and found_format == FORMAT else "its digest or format is another"
-    except (KeyError, TypeError, AttributeError) as error:
-        wrong = repr(error)
-    if wrong:
-        raise Damaged(
-            f"{folder / MANIFEST} is no manifest of an adapter ({wrong}); fit it again, or take an intact copy."
-        )
-    _check_files(folder, manifest)
-    return OpenedAdapter(folder, manifest)
-
-
-def open_adapter(folder: Path, base: Manifest, *, quantization: str | None = None) -> OpenedAdapter:
-    """Read an adapter that is to run on a base.
-
-    Raises Damaged as `read_adapter`, and BadInput naming the first of base, tokenizer, template, prompt and (where it
-    is given) quantization that is not the one the adapter was fitted with.
-    """
-    opened = read_adapter(folder)
-    expected = {
-        "base": (opened.manifest.base_digest, base.digest),
-        "tokenizer": (opened.manifest.tokenizer_digest, _base_file(base, "tokenizer.json")),
-        "chat template": (opened.manifest.template_digest, _base_file(base, "chat_template.jinja")),
-        "prompt": (opened.manifest.prompt_digest, PROMPT_DIGEST),
-    }
-    if quantization is not None:
-        expected["quantization"] = (opened.manifest.quantization, quantization)
-    for name, (fitted, present) in expected.items():
-        if fitted != present:
-            raise BadInput(
-                f"The adapter {folder.name} was fitted with the {name} {fitted[:26]} and here is {present[:26]}; use "
-                f"the {name} it was fitted with, or fit it again."
-            )
-    return opened
 
 
 def peft_tensors(adapter: LoraParameters) -> dict[str, Tensor]:
@@ -239,8 +166,8 @@ def _describe(
         base_digest=base.digest,
         quantization=recipe.quantization,
         prompt_digest=PROMPT_DIGEST,
-        tokenizer_digest=_base_file(base, "tokenizer.json"),
-        template_digest=_base_file(base, "chat_template.jinja"),
+        tokenizer_digest=base_file(base, "tokenizer.json"),
+        template_digest=base_file(base, "chat_template.jinja"),
         recipe=recipe_value(recipe),
         recipe_digest=recipe_digest(recipe),
         data_digest=data_digest,
@@ -248,24 +175,6 @@ def _describe(
         metrics=dict(metrics),
         files={path.name: digest_file(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST},
     )
-
-
-def _base_file(base: Manifest, name: str) -> str:
-    stored = base.files.get(f"{BASE_FOLDER}/{name}")
-    if stored is None:
-        raise BadInput(f"The base {base.name} has no {BASE_FOLDER}/{name}; pull it again, or name another.")
-    return stored.digest
-
-
-def _check_files(folder: Path, manifest: AdapterManifest) -> None:
-    there = {path.name for path in folder.iterdir()} - {MANIFEST}
-    for name in sorted(there | set(manifest.files)):
-        path = folder / name
-        if name not in manifest.files or not path.is_file() or digest_file(path) != manifest.files[name]:
-            raise Damaged(
-                f"{path} is not the file that the adapter's manifest names; fit the adapter again, or take an intact "
-                "copy."
-            )
 
 
 def _json(value: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from datetime import date
 from assistant.generations import OpenGeneration
 from assistant.guards import guard_passages
 from assistant.prompt import source_line
+from assistant.respond import MOST_PASSAGES
 from assistant.retrieve import Passage, Scope, fit_context, retrieve_for_answer
 from assistant.service import AssistantService
 from finetune.example_checks import Taken, stands, unit_of
@@ -25,7 +26,6 @@ from governance.access import Principal
 from ingest.index import NO_END, Condition, Stored, readable_by
 from ingest.words import stems
 
-MOST_PASSAGES = 4  # as `assistant.respond` shows; a test holds them together
 _SAYS_AS_MUCH = 0.7  # of the stems of an answer: a passage that holds so many may answer too
 Found = Sequence[Passage]
 

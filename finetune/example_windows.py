@@ -129,13 +129,15 @@ def read_details(material: Material) -> dict[str, str]:
     }
 
 
-def window_test(material: Material, contracts: Sequence[Contract], *, questions: int) -> list[TrainingExample]:
-    """Return the test: `questions` by CUAD's own wording on the contracts of the part `test`, half of them answered."""
-    draw, details = material.draw("window-test"), read_details(material)
+def window_test(
+    material: Material, contracts: Sequence[Contract], *, part: Split, questions: int
+) -> list[TrainingExample]:
+    """Return at most so many questions by CUAD's own wording on the contracts of a part, half of them answered."""
+    draw, details = material.draw(f"window-{part}"), read_details(material)
     everything = [
         Asked(contract, category, details[category])
         for contract in contracts
-        if window_part(contract.name) == "test"
+        if window_part(contract.name) == part
         for category in sorted(contract.spans)
     ]
     draw.shuffle(everything)
@@ -146,14 +148,14 @@ def window_test(material: Material, contracts: Sequence[Contract], *, questions:
 
 
 def window_examples(
-    material: Material, contracts: Sequence[Contract], phrasings: Phrasings, *, part: Split
+    material: Material, contracts: Sequence[Contract], phrasings: Phrasings, *, part: Split, turn: int = 0
 ) -> Iterator[TrainingExample]:
-    """Yield examples on the contracts of a part.
+    """Yield examples on the contracts of a part; each `turn` draws other windows and wordings.
 
-    Each marked category is asked in three wordings with its span, and once or twice with the span's window left out;
-    of what is not marked, two in five are asked.
+    Each marked category is asked in three wordings with its span, and once with the span's window left out; of what is
+    not marked, two in five are asked.
     """
-    draw, details = material.draw(f"window-{part}"), read_details(material)
+    draw, details = material.draw(f"window-{part}-{turn}"), read_details(material)
     for contract in contracts:
         for category, spans in sorted(contract.spans.items()) if window_part(contract.name) == part else ():
             wordings = wordings_of(category, details, phrasings)

@@ -16,10 +16,10 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from assistant.generation import Message
 from assistant.prompt import PROMPT_DIGEST, prompt_messages
+from assistant.prompt import REFUSAL as REFUSAL  # noqa: PLC0414 whoever makes or reads examples takes it from here
 from governance.digests import digest_text, digest_value, short
 from governance.errors import BadInput
 
-REFUSAL = "Not in the documents."
 FORMAT = 1
 TRAIN, HELD_OUT, MANIFEST = "train.jsonl", "held_out.jsonl", "manifest.json"
 LEAST_EXAMPLES = 2

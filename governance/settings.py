@@ -65,6 +65,12 @@ class AnswerSettings(_Section):
     """Prompting, generating and checking."""
 
     model: str = Field("smollm2-135m-instruct", description="Name of the base model in the model catalogue.")
+    adapter: str = Field(
+        "", description="Folder of the adapter to serve; `packaged` is the one that is shipped; empty means none."
+    )
+    adapter_may_refuse: bool = Field(
+        True, description="Whether an adapted model that says it is not in the documents is believed."
+    )
     context_tokens: int = Field(400, ge=64, description="Token budget for the passages in the prompt.")
     max_new_tokens: int = Field(64, ge=1, le=4096, description="Longest answer in tokens.")
     max_question_characters: int = Field(4000, ge=1, description="Longer questions are refused.")
@@ -137,6 +143,7 @@ class Settings(BaseSettings):
     def digest(self) -> str:
         """Return the Digest of all settings that can change an answer; paths and secrets are left out."""
         kept = self.model_dump(mode="json", include={"ingest", "retrieval", "answer", "disclosure"})
+        kept["answer"].pop("adapter")  # a path; a release names the adapter itself by digest
         return digest_value(kept)
 
 

@@ -10,6 +10,7 @@ from assistant.answer import AskEvent, Citation
 from assistant.service import AssistantService
 from assistant.turn import AskRequest
 from governance.access import Principal, local_owner
+from governance.digests import short
 from governance.errors import NotFound
 from governance.store import GenerationRecord
 from ingest.versions import read_corpus
@@ -54,7 +55,7 @@ class ServiceDesk:
             release_id=release.id,
             model=model.name,
             quantization=model.quantization,
-            adapter=None,
+            adapter=f"adapter {short(model.adapter)}" if model.adapter else None,
             index_date=record.created_at.date() if record else date.today(),
             documents=record.documents if record else 0,
             points=record.points if record else 0,

@@ -132,6 +132,6 @@ def test_another_quantization_and_another_prompt_are_refused(
     folder = written(base, manifest, tmp_path / "adapter").folder
     with pytest.raises(BadInput, match="quantization"):
         open_adapter(folder, manifest, quantization="nf4_dq")
-    monkeypatch.setattr("finetune.adapters.PROMPT_DIGEST", "sha256:another")
+    monkeypatch.setattr("assistant.adapter.PROMPT_DIGEST", "sha256:another")
     with pytest.raises(BadInput, match="prompt"):
         open_adapter(folder, manifest)

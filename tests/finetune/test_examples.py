@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from assistant import respond
 from assistant.prompt import build_messages
+from assistant.respond import MOST_PASSAGES
 from assistant.service import AssistantService
 from finetune.data import DataRequest, make_examples
 from finetune.example_checks import (
@@ -23,7 +23,6 @@ from finetune.example_checks import (
     without_near,
     without_repeats,
 )
-from finetune.example_contexts import MOST_PASSAGES
 from finetune.example_labels import GUIDELINE, agreement, export_labels, import_labels, without_wrong
 from finetune.example_report import draw_bars
 from finetune.example_windows import read_details, read_window_contracts, window_examples, window_part, window_test
@@ -138,8 +137,14 @@ def test_a_limit_below_one_is_refused(service: AssistantService, tmp_path: Path)
         make_examples(service, DataRequest("c", OWNER, limit=0), out=tmp_path, say=quiet)
 
 
-def test_as_many_passages_are_shown_as_an_answer_gets() -> None:
-    assert respond._MOST_PASSAGES == MOST_PASSAGES
+def test_as_many_passages_are_shown_as_an_answer_gets(service: AssistantService) -> None:
+    from finetune.example_contexts import Contexts
+
+    with service.open_generation(service.release(), "c") as generation:
+        contexts = Contexts(service, generation, "c", OWNER)
+        found = contexts.find(QUESTION)[0]
+    more = [replace(found, chunk=replace(found.chunk, text=f"Rule {number}.")) for number in range(MOST_PASSAGES + 1)]
+    assert len(contexts.context(more)) == MOST_PASSAGES
 
 
 def test_questions_near_those_of_an_evaluation_are_taken_out_and_counted() -> None:
@@ -182,7 +187,7 @@ def test_a_window_that_answers_holds_its_span_once_and_the_test_contracts_are_sh
     assert not any("SampleInc" in contract.name for contract in contracts)
     assert read_details(material)["Audit Rights"].endswith("?")
     parts = {contract.name: window_part(contract.name) for contract in contracts}
-    test = window_test(material, contracts, questions=10)
+    test = window_test(material, contracts, part="test", questions=10)
     train = list(window_examples(material, contracts, load_phrasings(), part="train"))
     assert {parts[one.document] for one in test} <= {"test"}
     assert {parts[one.document] for one in train} == {"train"}
