@@ -1,4 +1,4 @@
-"""What frozen weights are to training: the sizes of a Llama-family model, and NF4 as bitsandbytes makes it.
+"""What frozen weights are to training: the sizes of a model, and NF4 as bitsandbytes makes it.
 
 It knows configurations and numbers; it refuses to know files (`base_folder`), adapters and data. Rule: a family or an
 option that the training pass does not compute is refused by name.
@@ -7,7 +7,7 @@ option that the training pass does not compute is refused by name.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from governance.errors import BadInput
@@ -16,13 +16,24 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BLOCK = 64
-_FAMILIES = ("llama", "mistral")
+FAMILIES = ("llama", "mistral")
 _FIXED_ROPES = ("default", "linear", "llama3", "yarn")
+_STATED = {
+    "hidden": "hidden_size",
+    "layers": "num_hidden_layers",
+    "heads": "num_attention_heads",
+    "middle": "intermediate_size",
+    "vocabulary": "vocab_size",
+    "window_tokens": "max_position_embeddings",
+}
 
 
 @dataclass(frozen=True)
-class Shape:
-    """Sizes of a Llama-family model; `frequencies` are the rope's, (head_dim / 2,) float32."""
+class Sizes:
+    """Sizes of a decoder of any family: numbers of layers and heads, widths, and the window in tokens.
+
+    `tied` says whether the head is the embedding.
+    """
 
     hidden: int
     layers: int
@@ -31,9 +42,15 @@ class Shape:
     head_dim: int
     middle: int
     vocabulary: int
-    epsilon: float
-    window_tokens: int
     tied: bool
+    window_tokens: int
+
+
+@dataclass(frozen=True)
+class Shape(Sizes):
+    """What training computes with beside the sizes; `frequencies` are the rope's, (head_dim / 2,) float32."""
+
+    epsilon: float
     frequencies: Tensor
     rope_scaling: float = 1.0
 
@@ -97,36 +114,49 @@ def quantize(weight: Tensor, *, doubly: bool) -> Nf4:
 def read_shape(config: Mapping[str, Any]) -> Shape:
     """Return the sizes of a model's configuration. Raises BadInput for what the training pass does not compute."""
     _refuse_others(config)
+    sizes = read_sizes(config)
     frequencies, scaling = _rope(config)
-    heads = int(config["num_attention_heads"])
     return Shape(
-        hidden=int(config["hidden_size"]),
-        layers=int(config["num_hidden_layers"]),
-        heads=heads,
-        key_heads=int(config.get("num_key_value_heads") or heads),
-        head_dim=int(config.get("head_dim") or config["hidden_size"] // heads),
-        middle=int(config["intermediate_size"]),
-        vocabulary=int(config["vocab_size"]),
+        **asdict(sizes),
         epsilon=float(config["rms_norm_eps"]),
-        window_tokens=int(config["max_position_embeddings"]),
-        tied=bool(config.get("tie_word_embeddings", False)),
         frequencies=frequencies,
         rope_scaling=scaling,
     )
 
 
+def read_sizes(config: Mapping[str, Any], *, named: str = "The config.json of the base") -> Sizes:
+    """Return the sizes that a model's configuration states.
+
+    Raises BadInput naming what is missing, no number or below 1; `named` is what the sentence calls the configuration.
+    """
+    try:
+        stated = {ours: int(config[theirs]) for ours, theirs in _STATED.items()}
+        key_heads = int(config.get("num_key_value_heads") or stated["heads"])
+        head_dim = int(config.get("head_dim") or stated["hidden"] // max(1, stated["heads"]))
+    except KeyError as error:
+        raise BadInput(
+            f"{named} does not state {error}, a size of a language model; add it or name another."
+        ) from error
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"{named} states a size that is no number ({error}); correct it or name another.") from error
+    sizes = {**stated, "key_heads": key_heads, "head_dim": head_dim}
+    if min(sizes.values()) < 1:
+        raise BadInput(f"{named} states a size below 1 ({sizes}); expected sizes of a language model.")
+    return Sizes(**sizes, tied=bool(config.get("tie_word_embeddings", False)))
+
+
 def _refuse_others(config: Mapping[str, Any]) -> None:
     family = config.get("model_type")
-    if family not in _FAMILIES:
+    if family not in FAMILIES:
         raise BadInput(
-            f"The base is of the family {family!r}; training computes {' and '.join(_FAMILIES)}: name another."
+            f"The base is of the family {family!r}; training computes {' and '.join(FAMILIES)}: name another."
         )
     if config.get("attention_bias") or config.get("mlp_bias") or config.get("hidden_act", "silu") != "silu":
         raise BadInput(
             "The base has biases or another activation than silu, which training does not compute: name another."
         )
     window = config.get("sliding_window")
-    if window and window < config["max_position_embeddings"]:
+    if window and window < config.get("max_position_embeddings", 0):
         raise BadInput(f"The base attends to {window} tokens only, which training does not compute: name another base.")
 
 

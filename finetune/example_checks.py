@@ -100,15 +100,17 @@ def balanced(
 def split_by_document(
     examples: Iterable[TrainingExample], *, share: float = HELD_OUT_SHARE, seed: int, taken: Taken
 ) -> tuple[list[TrainingExample], list[TrainingExample]]:
-    """Return what is trained on and what is held out.
+    """Return what is trained on and what is held out: a share of the documents by their hash, at least one of several.
 
     A passage of the other side is left out of a Context; an example that loses its answer by that is taken out.
     """
+    examples = list(examples)
+    held = _held_out(examples, share, seed)
     sides: tuple[list[TrainingExample], list[TrainingExample]] = ([], [])
     for one in examples:
-        is_held = _is_held_out(one.document, share, seed)
-        own = tuple(passage for passage in one.passages if _is_held_out(unit_of(passage), share, seed) == is_held)
-        if (one.passages and not own) or (not one.abstains and not stands(one.target, own)):
+        is_held = _unit_key(one.document) in held
+        own = tuple(passage for passage in one.passages if (_unit_key(unit_of(passage)) in held) == is_held)
+        if not _is_whole(one, own):
             taken.out("answer on the other side of the split")
             continue
         sides[is_held].append(one if own == one.passages else named(replace(one, passages=own)))
@@ -157,7 +159,35 @@ def _denies(example: TrainingExample, answers: Mapping[tuple[str, str], set[str]
     return any(stands(answer, example.passages) for answer in said)
 
 
-def _is_held_out(unit: str, share: float, seed: int) -> bool:
-    key = unit if _IN_CATALOGUE in unit else family_of(unit)
-    drawn = int(hashlib.sha256(f"{seed}/{key}".encode()).hexdigest()[:8], 16)
-    return drawn / 16**8 < share
+def _held_out(examples: Iterable[TrainingExample], share: float, seed: int) -> set[str]:
+    """Return the units that are held out: those drawn below the share, or the first where these are none of several.
+
+    One of several is a unit with whose own passages some example is whole; a question that nothing answers is none.
+    """
+    drawn: dict[str, float] = {}
+    standing: set[str] = set()
+    for one in examples:
+        unit, shown = _unit_key(one.document), [_unit_key(unit_of(passage)) for passage in one.passages]
+        drawn.update((key, _drawn(key, seed)) for key in (unit, *shown))
+        own = [passage for passage, key in zip(one.passages, shown, strict=True) if key == unit]
+        if own and _is_whole(one, own):
+            standing.add(unit)
+    held = {key for key, number in drawn.items() if number < share}
+    if len(standing) > 1 and not held & standing:
+        held.add(min(standing, key=lambda key: drawn[key]))
+    return held
+
+
+def _is_whole(example: TrainingExample, own: Sequence[ExamplePassage]) -> bool:
+    """Tell whether an example can be learnt from with these of its passages alone."""
+    return (bool(own) or not example.passages) and (example.abstains or stands(example.target, own))
+
+
+def _unit_key(unit: str) -> str:
+    """Return what all that must stand on one side has in common: a record's unit, or the family of a document."""
+    return unit if _IN_CATALOGUE in unit else family_of(unit)
+
+
+def _drawn(key: str, seed: int) -> float:
+    """Return a number from 0 to 1 that depends on a unit and the seed alone."""
+    return int(hashlib.sha256(f"{seed}/{key}".encode()).hexdigest()[:8], 16) / 16**8

@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from assistant.guards import prompt_text
+from assistant.respond import MOST_PASSAGES
 from finetune.examples import REFUSAL, ExamplePassage, Kind, TrainingExample, named
 from finetune.reader_groups import ANSWERS, ANSWERS_NOT, UNKNOWN, Candidate, Group, Span
 from ingest.chunks import readable_name
 
 MOST_SPAN_CHARACTERS = 300
-_MOST_PASSAGES = 4
 _SOURCE_TOKENS = 24  # the line that names a passage's source, as the served Context counts it
 _KINDS: dict[str, Kind] = {"definition": "definition", "tatqa": "table", "product": "attribute"}
 _PRODUCT = "product/"
@@ -100,7 +100,7 @@ def _shown(group: Group, right: Sequence[Candidate], room: Room, draw: random.Ra
     draw.shuffle(others)
     kept: list[Candidate] = []
     left = room.tokens
-    for one in [*right, *others][: draw.randint(1, _MOST_PASSAGES)]:
+    for one in [*right, *others][: draw.randint(1, MOST_PASSAGES)]:
         cost = room.count(one.passage.text) + _SOURCE_TOKENS
         if cost <= left:
             kept.append(one)

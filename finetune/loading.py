@@ -1,8 +1,9 @@
 """Load a base of the model folder for measuring: unquantized or in NF4, alone or with an adapter of PEFT.
 
 It knows folders and manifests, and refuses to know what is measured. Rules: nothing is fetched; a base is opened by
-its manifest; on a CPU numbers are float32, on CUDA bfloat16; an adapter is checked by
-whoever opens it (`adapters.open_adapter`).
+its manifest; on a CPU numbers are float32, on CUDA bfloat16; on a CPU four-bit weights are unpacked once, to the same
+numbers, since unpacking them for each token takes seconds; an adapter is checked by whoever opens it
+(`adapters.open_adapter`).
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ def load_base(models_root: Path, name: str, *, weights: Weights = "reference", d
         model = AutoModelForCausalLM.from_pretrained(
             folder / BASE_FOLDER, dtype=dtype, device_map={"": device}, local_files_only=True, **settings
         ).eval()
+        if device == "cpu" and weights != "reference":
+            _unpack(model)
     return BaseModel(model, tokenizer, _said(manifest, weights), manifest.digest)
 
 
@@ -51,6 +54,23 @@ def with_adapter(base: BaseModel, folder: Path) -> BaseModel:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise BadInput(f"The adapter in {folder} does not fit this base ({reason}); fit it again.") from error
     return BaseModel(model, base.tokenizer, f"{base.said}, with the adapter {folder.name}", base.digest)
+
+
+def _unpack(model: Any) -> None:
+    """Replace each four-bit layer by a plain one of the same numbers, in place."""
+    import bitsandbytes
+    import torch
+
+    for name, module in list(model.named_modules()):
+        if isinstance(module, bitsandbytes.nn.Linear4bit):
+            weight = bitsandbytes.functional.dequantize_4bit(module.weight.data, module.weight.quant_state)
+            plain = torch.nn.Linear(module.in_features, module.out_features, bias=False, device="meta")
+            plain.weight = torch.nn.Parameter(weight.to(torch.float32), requires_grad=False)
+            plain.bias = module.bias
+            model.set_submodule(name, plain)
+    del model.hf_quantizer
+    model.is_quantized = model.is_loaded_in_4bit = False
+    model.config.quantization_config = None
 
 
 def _four_bits(dtype: Any, doubly: bool) -> Any:

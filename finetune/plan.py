@@ -97,7 +97,8 @@ def make_plan(request: PlanRequest, constants: Constants) -> Plan:
     options = sorted(_options(request, constants), key=lambda option: _rank(option, request))
     fitting = [option for option in options if not option.refused]
     recommended = fitting[0] if fitting else None
-    return Plan(tuple(options), recommended, tuple(_reasons(recommended, options, request, constants)))
+    reasons = [*_reasons(recommended, options, request, constants), *_left_out(request.recipe)]
+    return Plan(tuple(options), recommended, tuple(reasons))
 
 
 def _check(request: PlanRequest) -> None:
@@ -136,7 +137,7 @@ def _options(request: PlanRequest, constants: Constants) -> list[PlanOption]:
 
 
 def _fitted(request: PlanRequest, base: BaseShape, quantization: str, kept: str) -> Recipe:
-    """Return the recipe of a request within the limits, with packs that hold the longest examples."""
+    """Return the recipe of a request within the limits and what training takes, with packs for the longest examples."""
     limits, recipe = request.limits, request.recipe
     targets = recipe.targets if recipe.targets in limits.targets else limits.targets[0]
     rank = min(recipe.rank, limits.rank) if limits.rank else recipe.rank
@@ -152,6 +153,7 @@ def _fitted(request: PlanRequest, base: BaseShape, quantization: str, kept: str)
         targets=targets,
         pack_tokens=pack,
         tokens_per_step=max(recipe.tokens_per_step, pack),
+        shard_base=False,  # training refuses it
     )
 
 
@@ -267,6 +269,12 @@ def _reasons(
         if option.refused
     ]
     return reasons
+
+
+def _left_out(recipe: Recipe) -> list[str]:
+    """Return what no option takes from the recipe asked for."""
+    why = "shard_base is left out: training spreads no base over processes yet, and each device holds all of it."
+    return [why] if recipe.shard_base else []
 
 
 def _method_reason(chosen: PlanOption, request: PlanRequest) -> str:

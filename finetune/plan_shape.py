@@ -9,43 +9,27 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from finetune.base_weights import FAMILIES, Sizes, read_sizes
 from finetune.recipe import Targets
 from governance.errors import BadInput, NotFound
 
 CONSTANTS = Path(__file__).with_name("plan.toml")
 GIB = float(1 << 30)
-_CONFIG_NAMES = {
-    "hidden": "hidden_size",
-    "layers": "num_hidden_layers",
-    "heads": "num_attention_heads",
-    "middle": "intermediate_size",
-    "vocabulary": "vocab_size",
-    "window_tokens": "max_position_embeddings",
-}
 
 
 @dataclass(frozen=True)
-class BaseShape:
-    """Sizes of a decoder: numbers of layers and heads, widths, and the window in tokens.
+class BaseShape(Sizes):
+    """A base as the plan sees it.
 
     `score` is its measured score on golden questions, None where there is none; `trains` says whether the trainer knows
     its family.
     """
 
     name: str
-    hidden: int
-    layers: int
-    heads: int
-    key_heads: int
-    head_dim: int
-    middle: int
-    vocabulary: int
-    tied: bool
-    window_tokens: int
     catalogue: bool = False
     score: float | None = None
     family: str = "llama"
@@ -63,7 +47,7 @@ class BaseShape:
     @property
     def trains(self) -> bool:
         """Whether the trainer computes this family."""
-        return self.family in {"llama", "mistral"}
+        return self.family in FAMILIES
 
     @property
     def joined(self) -> tuple[tuple[int, int, int], ...]:
@@ -161,20 +145,12 @@ def with_scores(bases: Sequence[BaseShape], path: Path | None) -> tuple[BaseShap
 
 
 def read_shape_file(path: Path) -> BaseShape:
-    """Return the sizes that a `config.json` states. Raises BadInput naming the key that is missing."""
+    """Return the base that a `config.json` states. Raises BadInput where it is none or lacks a size, naming it."""
     try:
         stated = json.loads(path.read_text(encoding="utf-8"))
         config = stated.get("text_config", stated)
-        sizes = {ours: int(config[theirs]) for ours, theirs in _CONFIG_NAMES.items()}
-    except (OSError, UnicodeDecodeError, ValueError) as error:
+        family = str(config.get("model_type", "llama"))
+    except (OSError, UnicodeDecodeError, ValueError, AttributeError) as error:
         raise BadInput(f"{path} is no readable config.json ({error}); name one of a causal language model.") from error
-    except (KeyError, TypeError, AttributeError) as error:
-        raise BadInput(f"{path} does not state {error}, which the plan needs; add it or name another base.") from error
-    if min(sizes.values()) < 1:
-        raise BadInput(f"{path} states a size below 1 ({sizes}); expected sizes of a language model.")
-    key_heads = int(config.get("num_key_value_heads") or sizes["heads"])
-    head_dim = int(config.get("head_dim") or sizes["hidden"] // sizes["heads"])
     name = path.parent.parent.name if path.parent.name == "base" else (path.parent.name or path.stem)
-    tied, family = bool(config.get("tie_word_embeddings", False)), str(config.get("model_type", "llama"))
-    stated_sizes: dict[str, Any] = dict(sizes)
-    return BaseShape(name=name, key_heads=key_heads, head_dim=head_dim, tied=tied, family=family, **stated_sizes)
+    return BaseShape(**asdict(read_sizes(config, named=str(path))), name=name, family=family)

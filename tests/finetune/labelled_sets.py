@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,10 @@ def contract(number: int) -> str:
     )
 
 
-def write_sets(data: Path) -> None:
+def write_sets(data: Path, contracts: Sequence[str] = CONTRACTS) -> None:
     """Write every set below a folder."""
-    _write_cuad(data / "contracts" / "cuad")
-    _write_legalbench(data / "contracts" / "legalbench_rag")
+    _write_cuad(data / "contracts" / "cuad", contracts)
+    _write_legalbench(data / "contracts" / "legalbench_rag", contracts)
     _write_policies(data / "policies")
     _write_tables(data / "finance" / "tatqa" / "dev.jsonl")
     _write_products(data / "products" / "chorus_icecat" / "products.csv", range(120))
@@ -59,10 +60,10 @@ def _answered(document: str, category: str, text: str, answer: str) -> dict[str,
     return {"doc_id": document, "category": category, "answers": [answer], "spans": spans, "is_impossible": False}
 
 
-def _write_cuad(folder: Path) -> None:
+def _write_cuad(folder: Path, contracts: Sequence[str]) -> None:
     documents, rows = [], []
     (folder / "txt").mkdir(parents=True)
-    for number, name in enumerate([*CONTRACTS, SAMPLE]):
+    for number, name in enumerate([*contracts, SAMPLE]):
         text = contract(number)
         (folder / "txt" / f"{name}.txt").write_text(text)
         documents.append({"doc_id": name, "txt": f"txt/{name}.txt"})
@@ -76,14 +77,14 @@ def _write_cuad(folder: Path) -> None:
     write_rows(folder / "categories.jsonl", [{"category": one, "question": f"Details: {one}?"} for one in categories])
 
 
-def _write_legalbench(folder: Path) -> None:
+def _write_legalbench(folder: Path, contracts: Sequence[str]) -> None:
     (folder / "corpus" / "contractnli").mkdir(parents=True)
     nli, cuad = [], []
     for number, name in enumerate(AGREEMENTS):
         text = contract(number)
         (folder / "corpus" / name).write_text(text)
         nli.append(_legalbench_row(name, text, LAW.format(state=f"State{number}")))
-    for number, name in enumerate([*CONTRACTS, SAMPLE]):
+    for number, name in enumerate([*contracts, SAMPLE]):
         cuad.append(_legalbench_row(f"cuad/{name}.txt", contract(number), LAW.format(state=f"State{number}")))
     write_rows(folder / "contractnli.jsonl", nli)
     write_rows(folder / "cuad_rebuilt.jsonl", cuad)

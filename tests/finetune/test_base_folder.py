@@ -11,7 +11,7 @@ import torch
 
 from assistant.model_convert import QUANTIZED_FOLDER
 from finetune.base_folder import FolderSource
-from finetune.base_weights import read_shape
+from finetune.base_weights import read_shape, read_sizes
 from finetune.packing import EncodedExample, make_pack
 from finetune.recipe import Recipe
 from governance.errors import BadInput, Damaged
@@ -57,6 +57,31 @@ def test_the_served_four_bit_model_gives_the_logits_that_training_sees(models_ro
 def test_what_training_does_not_compute_is_refused_by_name(change: dict[str, Any], named: str) -> None:
     with pytest.raises(BadInput, match=named):
         read_shape({**CONFIG, **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"vocab_size": None}, "no number"),
+        ({"intermediate_size": "wide"}, "no number"),
+        ({"num_attention_heads": 0}, "below 1"),
+        ({"num_key_value_heads": -2}, "below 1"),
+        ({"hidden_size": 2, "num_attention_heads": 4, "head_dim": None}, "below 1"),
+    ],
+)
+def test_a_size_that_is_none_is_refused(change: dict[str, Any], named: str) -> None:
+    with pytest.raises(BadInput, match=named):
+        read_sizes({**CONFIG, **change})
+
+
+def test_a_size_that_is_missing_is_refused_by_name_before_training() -> None:
+    with pytest.raises(BadInput, match="does not state 'intermediate_size'"):
+        read_shape({name: value for name, value in CONFIG.items() if name != "intermediate_size"})
+
+
+def test_key_heads_and_the_width_of_a_head_follow_from_the_others_where_they_are_not_stated() -> None:
+    sizes = read_sizes({**CONFIG, "num_key_value_heads": None, "head_dim": None})
+    assert (sizes.key_heads, sizes.head_dim, sizes.tied) == (4, 16, False)
 
 
 def test_rows_that_four_bit_blocks_do_not_fill_are_refused(tmp_path: Path) -> None:

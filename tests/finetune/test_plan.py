@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from finetune.base_folder import FolderSource
+from finetune.base_weights import Sizes
 from finetune.plan import Limits, Plan, PlanRequest, make_plan
 from finetune.plan_memory import Workload, training_memory
 from finetune.plan_shape import GIB, BaseShape, Constants, find_base, load_constants, read_shape_file
@@ -16,6 +18,7 @@ from finetune.plan_text import plan_text, plan_value
 from finetune.plan_time import Lengths, ServingLoad, tokens_second
 from finetune.recipe import Recipe, make_recipe
 from governance.errors import BadInput, NotFound
+from tests.finetune.tiny_llama import write_tiny_llama
 
 MEASURED = Path(__file__).parents[2] / "benchmarks" / "results" / "train_memory.json"
 
@@ -80,6 +83,29 @@ def test_a_shape_is_read_from_a_config_and_a_missing_size_is_named(tmp_path: Pat
         read_shape_file(folder / "config.json")
 
 
+def test_the_plan_and_training_read_the_same_sizes(tmp_path: Path) -> None:
+    folder = write_tiny_llama(tmp_path, num_key_value_heads=1, tie_word_embeddings=True)
+    planned = read_shape_file(folder / "base" / "config.json")
+    trained = FolderSource(folder, "bf16", "cpu").shape
+    assert {each.name: getattr(planned, each.name) for each in fields(Sizes)} == {
+        each.name: getattr(trained, each.name) for each in fields(Sizes)
+    }
+    assert (planned.key_heads, planned.tied, planned.family) == (1, True, "llama")
+    assert planned.trains
+
+
+def test_a_text_model_inside_another_is_planned_for_and_not_trained(tmp_path: Path) -> None:
+    config = {"model_type": "gemma3_text", "head_dim": 256, "vocab_size": 262144, "max_position_embeddings": 32768}
+    config |= {"hidden_size": 640, "num_hidden_layers": 18, "num_attention_heads": 4, "num_key_value_heads": 1}
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"model_type": "gemma3", "text_config": {**config, "intermediate_size": 2048}}))
+    shape = read_shape_file(path)
+    assert (shape.queries, shape.keys, shape.family, shape.trains) == (1024, 256, "gemma3_text", False)
+    path.write_text("[]")
+    with pytest.raises(BadInput, match=r"no readable config\.json"):
+        read_shape_file(path)
+
+
 def test_an_unknown_base_is_refused_with_those_known(constants: Constants, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="smollm2-135m-instruct"):
         find_base("nothing", constants, tmp_path)
@@ -137,6 +163,18 @@ def test_a_plan_is_one_json_value(constants: Constants) -> None:
     value = json.loads(json.dumps(plan_value(plan(constants, price_hour=2.5))))
     assert value["recommended"]["training"]["cost"] > 0
     assert value["recommended"]["training_bytes"]["allocated"] < value["recommended"]["training_bytes"]["total"]
+
+
+@pytest.mark.parametrize("memory_gib", [79.1, 4.0])
+def test_what_training_refuses_is_not_recommended_and_the_plan_says_so(constants: Constants, memory_gib: float) -> None:
+    card = replace(constants.hardware["h100"], memory_gib=memory_gib)
+    asked = replace(request(constants, devices=4), hardware=card)
+    found = make_plan(replace(asked, recipe=Recipe(shard_base=True)), constants)
+    whole = make_plan(asked, constants)
+    assert not any(option.recipe.shard_base for option in found.options)
+    assert found.options == whole.options
+    assert sum("shard_base" in reason for reason in found.reasons) == 1
+    assert not any("shard_base" in reason for reason in whole.reasons)
 
 
 def test_memory_of_sharded_weights_falls_with_devices(constants: Constants) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +68,11 @@ def adapter(models: Path, tmp_path: Path) -> Path:
     out = tmp_path / "adapter"
     write_adapter(out, factors, recipe, base=folder, base_manifest=manifest, data_digest="sha256:d", metrics={})
     return out
+
+
+def test_the_commands_are_listed_in_the_order_of_the_work() -> None:
+    listed = re.findall(r"^  (plan|data|train|quantize|compare|export) ", run("--help").stdout, re.MULTILINE)
+    assert listed == ["plan", "data", "train", "quantize", "compare", "export"]
 
 
 def test_plan_prints_a_recommendation_and_json(home: Path) -> None:
@@ -160,5 +168,19 @@ def test_export_writes_a_checked_model(models: Path, data: Path, adapter: Path, 
     assert isinstance(refusal("export", "--adapter", adapter, "--data", data, "--out", data, "--form", "x"), BadInput)
 
 
-def test_train_refuses_a_folder_without_examples(models: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ['quantization = "nf4"', 'quantization = "float32"\noptimizer = "adamw8bit"'])
+def test_train_says_nothing_on_stderr_but_its_own_lines(models: Path, data: Path, tmp_path: Path, recipe: str) -> None:
+    (tmp_path / "recipe.toml").write_text(f"{recipe}\nrank = 4\npack_tokens = 2048\ntokens_per_step = 2048\n")
+    asked = ("--data", data, "--out", tmp_path / "out", "--recipe", tmp_path / "recipe.toml", "--max-steps", 2)
+    command = [sys.executable, "-c", "from ui.cli import main; main()", "finetune", "train", *map(str, asked)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)  # imports in a new process
+    assert ran.returncode == 0, ran.stderr
+    assert re.fullmatch(r"(step \d/2  loss .*\n)+after step 2: held out loss .*\n", ran.stderr), ran.stderr
+    assert ran.stdout.startswith("The adapter of run ")
+
+
+def test_train_refuses_a_folder_without_examples_or_with_some_to_measure_on_only(models: Path, tmp_path: Path) -> None:
     assert isinstance(refusal("train", "--data", tmp_path, "--out", tmp_path / "out"), BadInput)
+    tiny_examples(tmp_path / "measured", train=0)
+    assert "0 training example" in str(refusal("train", "--data", tmp_path / "measured", "--out", tmp_path / "out"))
