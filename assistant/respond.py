@@ -153,12 +153,15 @@ def _readable(quote: Quote) -> str:
 
 
 def _copied(written: Written, quotes: Sequence[Quote], removed: Sequence[Removed]) -> list[tuple[str, Finding]]:
-    """Return an adapted model's whole wording where it stands in the Context, at its best place; else nothing."""
+    """Return an adapted model's whole wording where it stands in the Context, as its best place says it, or nothing."""
     text = " ".join(written.generation.text.split())
     if not written.adapted or written.generation.finish != "stop" or carries_out(text, removed):
         return []
     found = [Finding("supported", window, 1.0) for window in find_runs(text, written.context)]
-    return [(text, max(found, key=lambda finding: _quote_score(finding, quotes)))] if found else []
+    if not found:
+        return []
+    best = max(found, key=lambda finding: _quote_score(finding, quotes))
+    return [(" ".join(best.window.text.split()) if best.window else text, best)]
 
 
 def _check_sentences(written: Written, weigh: Weigh, removed: Sequence[Removed]) -> list[tuple[str, Finding]]:

@@ -103,6 +103,23 @@ def test_a_run_of_the_passages_is_the_answer_cited_at_its_place(
     assert text[cited.char_start : cited.char_end] == cited.quote == quote
 
 
+@pytest.mark.parametrize(
+    ("text", "says", "shown"),
+    [
+        (
+            "The vendor shall not be liable for delays. It pays.",
+            "be liable for delays",
+            "The vendor shall not be liable for delays.",
+        ),
+        ("Fees are due monthly unless waived. It pays.", "Fees are due monthly", "Fees are due monthly unless waived."),
+        ("It is not odd. Fees are due monthly.", "due monthly", "due monthly"),
+        ("No fee is due before May 1, 2020. It pays.", "May 1, 2020", "No fee is due before May 1, 2020."),
+    ],
+)
+def test_a_run_that_its_sentence_denies_or_narrows_is_shown_with_the_sentence(text: str, says: str, shown: str) -> None:
+    assert [window.text for window in find_runs(says, [passage(text)])] == [shown]
+
+
 @pytest.mark.parametrize("says", ["130 dollars", "20 dollars", "at most 120 dol", "...", "cost 120 dollars"])
 def test_what_is_no_run_of_the_passages_is_replaced_as_before(said: Said, says: str) -> None:
     answer, _ = said(says)
