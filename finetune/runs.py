@@ -88,6 +88,11 @@ class RunWriter:
         self._record: RunRecord | None = None
 
     @property
+    def has_begun(self) -> bool:
+        """Whether a run is under way here: of several processes of one run, only the first records it."""
+        return self._record is not None
+
+    @property
     def run_id(self) -> str:
         """The id of the run under way. Raises NotFound before `start`."""
         return self._started().id

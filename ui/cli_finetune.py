@@ -87,6 +87,8 @@ def train(
     log = RunWriter(runs_folder(settings.home))
     with quiet_libraries():
         trained = train_adapter(examples, base=opened, recipe=chosen, out=out, resume=resume, say=tell, log=log)
+    if not log.has_begun:  # another process of torchrun records the run and speaks
+        return
     if as_json:
         figures = {"steps": trained.steps, "losses": trained.losses, "metrics": dict(trained.metrics)}
         print_json({"path": str(trained.folder), "run": log.run_id, **figures})
