@@ -80,12 +80,12 @@ class Copying:
         return frozenset(self._continuing([(self._refusal, 0)]))
 
     def allowed(self) -> list[int]:
-        """Return the tokens that may come next, in order; the end token among them where the answer may end."""
+        """Return the tokens that may come next, in order; all end tokens among them where the answer may end."""
         if self._ended:
-            return [self._tokens.end]
+            return sorted(self._tokens.ends)
         found = self._continuing(self._places) if len(self._said) < _LONGEST_ANSWER else set()
         if not found or (self._said and any(at in self._ends[number] for number, at in self._places)):
-            found = found | {self._tokens.end}
+            found = found | self._tokens.ends
         return sorted(found)
 
     def take(self, token: int) -> None:
