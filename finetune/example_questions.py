@@ -2,8 +2,9 @@
 
 One chunk gives Drafts: a question, the words of the chunk that answer it, and what it was made from. How questions are
 worded stands in `example_questions.toml`, with a version. It knows chunks and refuses to know whether a search would
-find them. Rules: an answer is a sentence, a cell or a line of the chunk, word for word; a chunk that states two things
-of one kind is not asked for that kind; nothing is asked of contents pages, forms and fragments.
+find them. Rules: an answer is a sentence, a cell, a line or a value (`example_values`) of the chunk, word for word; a
+chunk that states two things of one kind is not asked for that kind; nothing is asked of contents pages, forms and
+fragments.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from assistant.clause_facts import FactKind, find_facts
+from finetune.example_values import value_questions
 from finetune.examples import Kind
 from governance.errors import BadInput
 from ingest.index import Stored
@@ -194,13 +196,23 @@ class _Maker:
         duty = "must not" if found["not"] else "must" if found["must"] else "may"
         subject = re.sub(r"^(?:The|Each|All|An?)(?= )|^[A-Z](?=\w* [a-z])", _lowered, found["subject"])
         yield self._draft("clause", f"duty/{duty}", sentence, subject=subject, deed=deed)
+        if found["must"]:
+            yield from self._values(sentence, found["subject"], found["rest"])
+
+    def _values(self, sentence: str, subject: str, rest: str) -> Iterator[Draft]:
+        """Yield what is asked for a few words of a duty; each use once in a chunk's sentence."""
+        for asked in value_questions(sentence, subject, rest):
+            yield self._draft("clause", f"value/{asked.use}", asked.target, **asked.words)
 
     def _facts(self, sentence: str, counts: Mapping[FactKind, int]) -> Iterator[Draft]:
         heading = heading_of_clause(self.chunk)
         for kind in _FACTS:
             governs = kind != "law" or _GOVERNS.search(sentence)
-            if heading and governs and counts[kind] == 1 and any(fact.kind == kind for fact in find_facts(sentence)):
-                yield self._draft("clause", f"fact/{kind}", sentence, heading=self._say(heading))
+            stated = [fact.text for fact in find_facts(sentence) if fact.kind == kind]
+            if heading and governs and counts[kind] == 1 and stated:
+                is_value = kind != "law" and sentence.count(stated[0]) == 1  # a law is said with what it governs
+                target = stated[0] if is_value else sentence
+                yield self._draft("clause", f"fact/{kind}", target, heading=self._say(heading))
 
     def _draft(self, kind: Kind, use: str, target: str, **words: str) -> Draft:
         asked = self.templates.ask(use, self.draw, title=title_of(self.chunk), **words)

@@ -95,7 +95,7 @@ def test_a_folder_that_is_damaged_empty_or_of_another_prompt_is_refused(tmp_path
 def test_the_prompt_of_an_example_is_the_served_one(service: AssistantService, tmp_path: Path) -> None:
     made = make_examples(service, DataRequest("c", OWNER), out=tmp_path / "out", say=quiet)
     everything = [*made.train, *made.held_out]
-    one = next(one for one in everything if one.target == ANSWER)
+    one = next(one for one in everything if one.target == "120 dollars")  # the value that its sentence states
     from finetune.example_contexts import Contexts
 
     with service.open_generation(service.release(), "c") as generation:
