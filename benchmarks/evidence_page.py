@@ -73,7 +73,7 @@ class Result:
 
 
 def machine_words(machine: Mapping[str, Any]) -> str:
-    parts = [str(machine.get("gpu") or machine.get("processor") or machine.get("cpu") or "")]
+    parts = [str(machine.get("gpu") or machine.get("device") or machine.get("processor") or machine.get("cpu") or "")]
     for name, unit in (("cores", "cores"), ("memory_gib", "GiB")):
         if name in machine:
             parts.append(f"{machine[name]} {unit}")
