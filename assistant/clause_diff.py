@@ -44,6 +44,19 @@ def marked(parts: Sequence[DiffPart]) -> str:
     return " ".join(marks[part["change"]].format(part["text"]) for part in parts)
 
 
+def shortened(parts: Sequence[DiffPart], *, around: int = 8) -> list[DiffPart]:
+    """Return a difference whose unchanged runs keep so many words beside each change, the rest an ellipsis."""
+    short: list[DiffPart] = []
+    for number, part in enumerate(parts):
+        words = part["text"].split(" ")
+        first = words[:around] if number else []
+        last = words[-around:] if number + 1 < len(parts) else []
+        if part["change"] == "same" and len(words) > len(first) + len(last):
+            part = {"change": "same", "text": " ".join([*first, "…", *last])}
+        short.append(part)
+    return short
+
+
 def _matcher(before: Sequence[str], after: Sequence[str]) -> SequenceMatcher[str]:
     return SequenceMatcher(None, [one.casefold() for one in before], [one.casefold() for one in after], autojunk=False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -13,12 +14,13 @@ from governance.errors import BadInput, NotFound, PartlyDone
 from ui.terminal import print_json, print_line, progress_bar, tell
 
 if TYPE_CHECKING:
+    from assistant.version_diff import ClauseChange
     from governance.jobs import Job
     from ingest.versions import Corpus, Version
 
 Collection = Annotated[str, typer.Option("--collection", "-c", help="Name of the collection.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-documents = typer.Typer(help="What was ingested: list, show, text, withdraw.", no_args_is_help=True)
+documents = typer.Typer(help="What was ingested: list, show, text, diff, withdraw.", no_args_is_help=True)
 index = typer.Typer(help="Index generations: list, switch, prune.", no_args_is_help=True)
 jobs = typer.Typer(help="Queued work: list, show, cancel.", no_args_is_help=True)
 
@@ -158,14 +160,44 @@ def document_text(
     installation = Installation()
     with installation.store.session() as session:
         versions = _versions_of(read_corpus(session, collection), document, collection)
-    prefix = version.removeprefix("sha256:")
-    wanted = [one for one in versions if prefix and one.digest.removeprefix("sha256:").startswith(prefix)]
     active = [one for one in versions if one.status == "active"] or list(versions[-1:])
-    if version and not wanted:
-        raise NotFound(f"{document} has no version {version}; `provenant documents show` names them.")
-    chosen = (wanted or active)[0]
+    chosen = _version_named(versions, version) if version else active[0]
     text = installation.service.texts.parsed(document, chosen.digest).text
     sys.stdout.buffer.write(text.encode("utf-8"))
+
+
+@documents.command("diff")
+def diff_document(
+    document: str,
+    collection: Collection,
+    before: Annotated[str, typer.Option("--from", help="Older version; default: the one before the newest.")] = "",
+    after: Annotated[str, typer.Option("--to", help="Newer version; default: the newest.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Compare two versions of a document, Clause by Clause: changed, added, removed, moved."""
+    from assistant.version_diff import counts_of, diff_versions
+    from ingest.versions import read_corpus
+    from ui.installation import Installation
+
+    installation = Installation()
+    with installation.store.session() as session:
+        versions = _versions_of(read_corpus(session, collection), document, collection)
+    if len(versions) < 2 and not (before and after):
+        raise BadInput(f"{document} has one version only, two were expected; ingest a changed file under this name.")
+    old = _version_named(versions, before) if before else versions[-2]
+    new = _version_named(versions, after) if after else versions[-1]
+    texts = installation.service.texts
+    changes = diff_versions(texts.parsed(document, old.digest), texts.parsed(document, new.digest))
+    counts = counts_of(changes)
+    if as_json:
+        sides = {"before": old.digest, "after": new.digest}
+        told = [change.to_value() for change in changes if change.fate != "unchanged"]
+        print_json({"document": document, **sides, "counts": counts, "changes": told})
+        return
+    print_line(f"{document}: {old.digest[7:19]} -> {new.digest[7:19]}")
+    print_line("  " + ", ".join(f"{count} {fate}" for fate, count in counts.items()))
+    for change in changes:
+        _tell_change(change)
 
 
 @documents.command("withdraw")
@@ -296,6 +328,29 @@ def _versions_of(corpus: Corpus, document: str, collection: str) -> tuple[Versio
     if document not in corpus:
         raise NotFound(f"There is no document {document!r} in {collection}; `provenant documents list` names them.")
     return corpus[document]
+
+
+def _version_named(versions: Sequence[Version], named: str) -> Version:
+    prefix = named.removeprefix("sha256:")
+    found = [one for one in versions if prefix and one.digest.removeprefix("sha256:").startswith(prefix)]
+    if not found:
+        raise NotFound(f"{versions[0].document} has no version {named}; `provenant documents show` names them.")
+    return found[0]
+
+
+def _tell_change(change: ClauseChange) -> None:
+    """Print what became of a Clause, with its words where these changed."""
+    from assistant.clause_diff import marked, shortened
+
+    part = change.after or change.before
+    if part is None or change.fate == "unchanged":
+        return
+    page = f", page {part.page}" if part.page else ""
+    print_line(f"{change.fate}: {part.name or ' > '.join(part.path) or 'the beginning'}{page}")
+    if change.fate == "moved" and change.before is not None:
+        print_line(f"  was {change.before.name}")
+    if change.fate == "changed":
+        print_line(f"  {marked(shortened(change.difference))}")
 
 
 def _version_value(version: Version) -> dict[str, object]:

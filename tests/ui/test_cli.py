@@ -95,6 +95,10 @@ def test_an_older_generation_is_switched_to_and_back(provenant: Command, tmp_pat
         found = provenant.json("search", "parking price", "--collection", "switched")["passages"]
         assert found[0]["text"] == f"Parking costs {price} dollars a day."
     provenant("index", "switch", "switched-none", code=2)
+    told = provenant("documents", "diff", "a.txt", "--collection", "switched").stdout
+    assert "[-9-] {+12+}" in told
+    value = provenant.json("documents", "diff", "a.txt", "--collection", "switched")
+    assert value["counts"] == {"changed": 1, "added": 0, "removed": 0, "moved": 0, "unchanged": 0}
 
 
 def test_lists_and_releases_read_well(provenant: Command) -> None:
@@ -121,6 +125,7 @@ def test_lists_and_releases_read_well(provenant: Command) -> None:
         (("ingest", "/nowhere", "--collection", "a/b"), 2, "collection name"),
         (("documents", "list", "--collection", "none"), 2, "no collection"),
         (("documents", "text", "none.pdf", "--collection", "c"), 2, "no document"),
+        (("documents", "diff", "travel.md", "--collection", "c"), 2, "has one version only"),
         (("trace", "show", "t-none"), 2, "no trace"),
         (("jobs", "show", "j-none"), 2, "no job"),
         (("models", "pull", "gpt-nine"), 2, "gpt-nine"),
