@@ -51,9 +51,8 @@ def shortened(parts: Sequence[DiffPart], *, around: int = 8) -> list[DiffPart]:
         words = part["text"].split(" ")
         first = words[:around] if number else []
         last = words[-around:] if number + 1 < len(parts) else []
-        if part["change"] == "same" and len(words) > len(first) + len(last):
-            part = {"change": "same", "text": " ".join([*first, "…", *last])}
-        short.append(part)
+        long = part["change"] == "same" and len(words) > len(first) + len(last)
+        short.append({"change": "same", "text": " ".join([*first, "…", *last])} if long else part)
     return short
 
 
