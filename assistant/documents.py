@@ -79,11 +79,15 @@ class DocumentTexts:
             after = _LAST_WORD.sub("", after)
         return Surroundings(before, text[start:end], after)
 
+    def is_drawable(self, document: str, version: str, page: int) -> bool:
+        """Return whether a page has a size and so a picture: a PDF's has, a slide's is known by its text only."""
+        return any(known.number == page and known.width > 0 for known in self.parsed(document, version).pages)
+
     def picture(self, document: str, version: str, *, page: int, span: tuple[int, int]) -> bytes:
-        """Return a page as PNG with a span marked. Raises NotFound where the source has no such page."""
+        """Return a page as PNG with a span marked. Raises NotFound where the source has no such page to draw."""
         parsed = self.parsed(document, version)
-        if page not in {known.number for known in parsed.pages}:
-            raise NotFound(f"{document} has no page {page}.")
+        if not self.is_drawable(document, version, page):
+            raise NotFound(f"{document} has no page {page} that can be drawn.")
         source = self._artefacts.source(version)
         return draw_page(source, page=page, spans=[span], runs=parsed.runs)
 

@@ -19,17 +19,20 @@
 
     data              examples of a collection, for `provenant finetune data`
       examples          TrainingExample, the folder, the served prompt
-      example_*         questions, contexts, checks, imports, labels, report
+      example_*         questions, contexts, checks, imports, labels, sources, report
     adapter_data      command: the examples of the shipped adapter
     train             examples to an adapter: the loop
       recipe            what decides an adapter
       encoding, packing   examples as ids, ids as packs and steps
       model             base and adapter in one pass (layers, projection, frozen, attention, lora, elementwise, kernels)
       base_folder, base_weights   frozen weights
+      shards            a part of them in each process
       optimizers, eva, held_out, checkpoints, workers, pace
       adapters          the PEFT folder and its manifest
+      adapter_card      its README.md; command: write it anew
     plan              LoRA or QLoRA: plan_shape, plan_memory, plan_time, plan_lengths, plan_text, plan.toml
     runs, runs_mlflow records of runs, and MLflow's file store
+      spikes            how often a loss left its course
     quantize          cost of levels: quantize_levels, quantize_measure, quantize_traffic
     compare           base and adapters: answering, scores, refusal, loading, general, compare_text
     export            merged bf16 and GGUF (export_gguf), each checked

@@ -6,7 +6,8 @@ OUT_FOLDER gets the examples to learn from and, held out, those for early stoppi
 questions that figures are reported on, of contracts that nothing else shows, and beside them those of the contracts
 for early stopping, on which `finetune compare --fit-refusal` fits when to refuse. It knows the labelled sets by the
 reader's modules. Rules: contracts of the reader's test part are never trained on; documents that the samples show are
-left out, and so is what nearly asks an evaluation question; folders in `--made` are taken as they are split.
+left out, and so is what nearly asks an evaluation question; folders in `--made` are taken as they are split, and the
+manifest names each.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from assistant.golden import read_questions
 from finetune import example_windows, reader_contracts, reader_products, reader_tables
 from finetune.example_checks import Avoided, Taken, balanced, without_disagreement, without_near, without_repeats
 from finetune.example_groups import Room, group_examples
+from finetune.example_sources import made_statement
 from finetune.example_windows import Contract, read_window_contracts, window_examples, window_part, window_test
 from finetune.examples import ExampleSet, TrainingExample, read_examples, write_examples
 from finetune.reader_groups import Group, Split
@@ -64,7 +66,7 @@ def make_adapter_data(
         ]
         sides.append(_checked(examples, material, avoided, taken))
     train, held_out = sides[0], _drawn(material, sides[1], _HELD_OUT)
-    write_examples(out, train=train, held_out=held_out, manifest=_manifest(material, taken, train))
+    write_examples(out, train=train, held_out=held_out, manifest=_manifest(material, taken, train, made))
 
 
 def _windows(
@@ -111,11 +113,14 @@ def _drawn(material: Material, examples: Iterable[TrainingExample], most: int) -
     return sorted([*answers, *refusals], key=lambda one: (one.document, one.id))
 
 
-def _manifest(material: Material, taken: Taken, examples: Sequence[TrainingExample]) -> dict[str, object]:
+def _manifest(
+    material: Material, taken: Taken, examples: Sequence[TrainingExample], made: Sequence[ExampleSet] = ()
+) -> dict[str, object]:
     return {
         "made_by": "python -m finetune.adapter_data",
         "seed": material.seed,
         "sources": SOURCES,
+        "made": [made_statement(folder.manifest) for folder in made],
         "taken_out": dict(sorted(taken.counts.items())),
         "abstaining": round(sum(one.abstains for one in examples) / max(1, len(examples)), 4),
         "documents": len({one.document for one in examples}),

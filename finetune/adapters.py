@@ -1,10 +1,10 @@
 """An adapter as it is kept and handed on: a PEFT folder with its tokenizer, its template and a manifest.
 
 The folder holds `adapter_model.safetensors` and `adapter_config.json` as PEFT reads them, `tokenizer.json`,
-`tokenizer_config.json` and `chat_template.jinja` of the base, `recipe.json` and `manifest.json`, which names the base
-by Digest, the quantization, the prompt, the recipe, the data, the environment and every file by Digest. Reading and
-checking one is `assistant.adapter`, since what was fitted is served. It knows files and digests, never a step. Rule: a
-folder is written aside and renamed.
+`tokenizer_config.json` and `chat_template.jinja` of the base, `recipe.json`, `README.md` (the model card) and
+`manifest.json`, which names the base by Digest, the quantization, the prompt, the recipe, the data, the environment and
+every file by Digest. Reading and checking one is `assistant.adapter`, since what was fitted is served. It knows files
+and digests, never a step. Rule: a folder is written aside and renamed.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from assistant.adapter import (
 )
 from assistant.model_convert import BASE_FOLDER
 from assistant.prompt import PROMPT_DIGEST
+from finetune.adapter_card import write_card
 from finetune.checkpoints import full_disk_as_advice
 from finetune.lora import LoraParameters, target_modules
 from finetune.recipe import Recipe, recipe_digest, recipe_value
@@ -64,10 +65,13 @@ def write_adapter(
     *,
     base: Path,
     base_manifest: Manifest,
-    data_digest: str,
+    data: Mapping[str, Any],
     metrics: Mapping[str, Any],
 ) -> OpenedAdapter:
-    """Write an adapter's folder, replacing one that is there. Raises ProvenantError where the disk is full."""
+    """Write an adapter's folder, replacing one that is there; `data` is the manifest of the examples, with its digest.
+
+    Raises ProvenantError where the disk is full.
+    """
     from safetensors.torch import save_file
 
     aside = folder.with_name(f".{folder.name}.writing")
@@ -79,8 +83,7 @@ def write_adapter(
         (aside / RECIPE).write_text(_json(recipe_value(recipe)), encoding="utf-8")
         for name in TOKENIZER_FILES:
             shutil.copyfile(base / BASE_FOLDER / name, aside / name)
-        manifest = _describe(aside, recipe, base_manifest, data_digest, metrics)
-        (aside / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+        manifest = write_card(aside, _describe(aside, recipe, base_manifest, str(data["digest"]), metrics), data)
     shutil.rmtree(folder, ignore_errors=True)
     aside.rename(folder)
     return OpenedAdapter(folder, manifest)

@@ -41,9 +41,10 @@ def measure_held_out(model: AdapterModel, examples: Sequence[EncodedExample], wo
 
     totals = torch.zeros(6, dtype=torch.float64, device=model.device)  # loss, tokens, then exact and all, twice
     plan = fill_packs([len(one.ids) for one in examples], range(len(examples)), model.recipe.pack_tokens)
-    for numbers in workers.share(plan):
-        chosen = [examples[number] for number in numbers]
-        totals += _totals(model, chosen)
+    for numbers, counts in workers.share(plan):
+        found = _totals(model, [examples[number] for number in numbers])
+        if counts:
+            totals += found
     workers.add_up([totals])
     loss, tokens, answered, answerable, refused, absent = totals.tolist()
     return HeldOut(

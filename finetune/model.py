@@ -19,6 +19,8 @@ from finetune.lora import LoraParameters
 from finetune.packing import Pack
 from finetune.projection import Projection, padded_width
 from finetune.recipe import Recipe
+from finetune.shards import Gathering
+from finetune.workers import Workers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,9 +44,9 @@ class RowResults:
 
 
 class AdapterModel:
-    """The base and the adapter on one device."""
+    """The base and the adapter on one device; with `shard_base` the base's projections are spread over `workers`."""
 
-    def __init__(self, source: WeightSource, recipe: Recipe, *, device: str) -> None:
+    def __init__(self, source: WeightSource, recipe: Recipe, *, device: str, workers: Workers | None = None) -> None:
         import torch
 
         cuda = device.startswith("cuda")
@@ -53,7 +55,10 @@ class AdapterModel:
         self.fill_tokens = recipe.pack_tokens if cuda else 0  # compiled functions want equal sizes
         self._functions = elementwise(compiled=cuda)
         self._few = elementwise(compiled=cuda, dynamic=True)
-        self._workspaces = Workspaces(dtype=self.dtype, device=device)
+        workers = workers or Workers()
+        spread = recipe.shard_base and workers.count > 1
+        gathering = Gathering(workers, device=device) if spread else None
+        self._workspaces = Workspaces(dtype=self.dtype, device=device, gathering=gathering)
         self._multiple = _CUDA_WIDTH if cuda else 1
         self.adapter = LoraParameters(self.shape, recipe, device=device)
         with torch.no_grad():

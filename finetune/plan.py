@@ -97,8 +97,7 @@ def make_plan(request: PlanRequest, constants: Constants) -> Plan:
     options = sorted(_options(request, constants), key=lambda option: _rank(option, request))
     fitting = [option for option in options if not option.refused]
     recommended = fitting[0] if fitting else None
-    reasons = [*_reasons(recommended, options, request, constants), *_left_out(request.recipe)]
-    return Plan(tuple(options), recommended, tuple(reasons))
+    return Plan(tuple(options), recommended, tuple(_reasons(recommended, options, request, constants)))
 
 
 def _check(request: PlanRequest) -> None:
@@ -126,6 +125,19 @@ def _check(request: PlanRequest) -> None:
 
 
 def _options(request: PlanRequest, constants: Constants) -> list[PlanOption]:
+    """Return the options of a request, and where none fits those that fit with the base spread over the devices."""
+    whole = _options_as_asked(request, constants)
+    if not _may_spread(request) or request.recipe.shard_base or not all(option.refused for option in whole):
+        return whole
+    spread = replace(request, recipe=replace(request.recipe, shard_base=True))
+    return [*whole, *(option for option in _options_as_asked(spread, constants) if not option.refused)]
+
+
+def _may_spread(request: PlanRequest) -> bool:
+    return request.devices > 1 and not request.recipe.resident_copy
+
+
+def _options_as_asked(request: PlanRequest, constants: Constants) -> list[PlanOption]:
     found = []
     for base in request.bases:
         on_cuda = request.hardware.kind == "cuda"
@@ -137,7 +149,7 @@ def _options(request: PlanRequest, constants: Constants) -> list[PlanOption]:
 
 
 def _fitted(request: PlanRequest, base: BaseShape, quantization: str, kept: str) -> Recipe:
-    """Return the recipe of a request within the limits and what training takes, with packs for the longest examples."""
+    """Return the recipe of a request within the limits, with packs for the longest examples."""
     limits, recipe = request.limits, request.recipe
     targets = recipe.targets if recipe.targets in limits.targets else limits.targets[0]
     rank = min(recipe.rank, limits.rank) if limits.rank else recipe.rank
@@ -153,7 +165,6 @@ def _fitted(request: PlanRequest, base: BaseShape, quantization: str, kept: str)
         targets=targets,
         pack_tokens=pack,
         tokens_per_step=max(recipe.tokens_per_step, pack),
-        shard_base=False,  # training refuses it
     )
 
 
@@ -246,11 +257,14 @@ def _reasons(
 ) -> list[str]:
     if chosen is None:
         nearest = min(options, key=lambda option: option.memory.total)
+        even = f", even with the base spread over {request.devices} devices" if _may_spread(request) else ""
         return [
-            f"Nothing fits: {nearest.base.name} by {nearest.method} comes nearest, but {'; '.join(nearest.refused)}. "
+            f"Nothing fits{even}: {nearest.base.name} by {nearest.method} comes nearest, but "
+            f"{'; '.join(nearest.refused)}. "
             "Take a smaller base, a larger device, fewer pack_tokens, or loosen the limit named."
         ]
     reasons = [_method_reason(chosen, request), _memory_reason(chosen, request, constants)]
+    reasons += _spread_reasons(chosen, request)
     if chosen.base.score is None:
         reasons.append(
             f"{chosen.base.name} has no recorded score on golden questions: measure it before you rely on it "
@@ -264,17 +278,31 @@ def _reasons(
             "pack_tokens or leave them out."
         )
     reasons += [
-        f"Not {option.method} on {option.base.name} ({option.served_as}): {'; '.join(option.refused)}."
+        f"Not {option.method} on {option.base.name} ({option.served_as}{_held(option, chosen)}): "
+        f"{'; '.join(option.refused)}."
         for option in options
         if option.refused
     ]
     return reasons
 
 
-def _left_out(recipe: Recipe) -> list[str]:
-    """Return what no option takes from the recipe asked for."""
-    why = "shard_base is left out: training spreads no base over processes yet, and each device holds all of it."
-    return [why] if recipe.shard_base else []
+def _held(option: PlanOption, chosen: PlanOption) -> str:
+    """Return what tells an option apart that differs from the chosen one in how the base is held."""
+    return ", held whole" if chosen.recipe.shard_base and not option.recipe.shard_base else ""
+
+
+def _spread_reasons(chosen: PlanOption, request: PlanRequest) -> list[str]:
+    """Return what it means that the base is spread over the devices, where it is."""
+    if not chosen.recipe.shard_base:
+        return []
+    if request.devices == 1:
+        return ["shard_base changes nothing on one device, which holds all of the base."]
+    why = "as asked" if request.recipe.shard_base else "since nothing fits otherwise"
+    return [
+        f"The base is spread over {request.devices} devices (shard_base), {why}: each product first gathers its "
+        "weights from all of them. What that costs in speed was not measured on GPUs, and the predicted time is "
+        "without it."
+    ]
 
 
 def _method_reason(chosen: PlanOption, request: PlanRequest) -> str:

@@ -84,16 +84,15 @@ def training_memory(
     trained = shape.adapter_parameters(recipe.rank, recipe.targets)
     weights, state = frozen_bytes(shape, recipe.quantization, size)
     joined = _folded_bytes(shape, recipe, size)
-    quantized = recipe.quantization.startswith("nf4")
     share = devices if recipe.shard_base else 1
-    resident = quantized and recipe.resident_copy
+    resident = recipe.resident_copy or (share == 1 and not recipe.quantization.startswith("nf4"))
     dense = shape.dense_parameters * size
-    held = sum(joined) * shape.layers if resident or not quantized else (weights - dense) / share
-    working = 0.0 if resident or not quantized else sum(joined)
+    stored = weights - dense
+    gathered = 0.0 if share == 1 else (stored + state) * _largest_share(shape)
     first = TrainingMemory(
-        weights=dense + held,
+        weights=dense + (sum(joined) * shape.layers if resident else stored / share),
         quantization_state=0.0 if resident else state / share,
-        workspaces=working + _copied_bytes(shape, recipe, size),
+        workspaces=(0.0 if resident else sum(joined) + gathered) + _copied_bytes(shape, recipe, size),
         adapters=4.0 * trained,
         gradients=4.0 * trained,
         optimizer=constants["optimizer_bytes"][recipe.optimizer] * trained,
@@ -149,6 +148,11 @@ def _folded_bytes(shape: BaseShape, recipe: Recipe, size: float) -> list[float]:
     """Return the bytes of each product's buffer: weight with the adapter's halves beside and below it."""
     pairs = zip(shape.joined, _widths(shape, recipe, size), strict=True)
     return [size * (rows + width) * (columns + width) for (rows, columns, _), width in pairs]
+
+
+def _largest_share(shape: BaseShape) -> float:
+    """Return the part of all frozen projections that the largest product reads, which is gathered at once."""
+    return max(rows * columns for rows, columns, _ in shape.joined) / shape.linear_parameters
 
 
 def _copied_bytes(shape: BaseShape, recipe: Recipe, size: float) -> float:

@@ -11,8 +11,8 @@ from finetune.plan_shape import GIB
 from finetune.recipe import recipe_value
 
 _COLUMNS = (
-    "base", "method", "weights", "kept", "rank", "train GiB", "tokens/s", "refit", "cost", "adapter MB", "serve GiB",
-    "first token", "answer", "score", "state",
+    "base", "method", "weights", "kept", "held", "rank", "train GiB", "tokens/s", "refit", "cost", "adapter MB",
+    "serve GiB", "first token", "answer", "score", "state",
 )  # fmt: skip
 
 
@@ -72,6 +72,7 @@ def _row(option: PlanOption) -> tuple[str, ...]:
         option.method,
         option.served_as,
         option.recipe.keep_activations,
+        "spread" if option.recipe.shard_base else "whole",
         str(option.recipe.rank),
         f"{option.memory.total / GIB:.1f}",
         f"{time.tokens_second:,.0f}",

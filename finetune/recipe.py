@@ -31,7 +31,8 @@ class Recipe:
     `resident_copy` holds a copy of NF4 weights in the compute type (the same numbers, 2 bytes each) and saves making
     them anew in each pass. `kept_share` is the part of the layers that keeps all activations under "selective".
     `max_steps`, `evaluate_every` and `patience` of 0 mean: by epochs alone, only at the end, and never stop early.
-    `shard_base` is to spread the frozen weights over the processes of a run; training refuses it so far.
+    `shard_base` spreads the frozen projections over the processes of a run: each keeps its part of the stored bytes
+    and gathers the rest when a product needs them. One process alone keeps all.
     `stored` is the type of the numbers in the adapter's file.
     """
 
@@ -106,7 +107,17 @@ def make_recipe(values: Mapping[str, Any]) -> Recipe:
     hints = get_type_hints(Recipe)
     recipe = Recipe(**{name: _checked(name, value, hints[name]) for name, value in values.items()})
     _check_ranges(recipe)
+    refuse_contradiction(recipe)
     return recipe
+
+
+def refuse_contradiction(recipe: Recipe) -> None:
+    """Raise BadInput where a recipe asks for two things that exclude each other."""
+    if recipe.shard_base and recipe.resident_copy:
+        raise BadInput(
+            "The recipe has both shard_base, which keeps a part of the base in each process, and resident_copy, which "
+            "keeps all of it in each; set one of them to false."
+        )
 
 
 def recipe_digest(recipe: Recipe) -> str:

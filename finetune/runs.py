@@ -12,13 +12,14 @@ import json
 import math
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from finetune.spikes import count_spikes
 from governance.digests import digest_value, short
 from governance.errors import Damaged, NotFound
 
@@ -28,9 +29,6 @@ Clock = Callable[[], float]  # seconds since 1970
 
 RECORD = "run.json"
 CURVE = "curve.jsonl"
-SPIKE = 1.5
-"""A logged loss that is this many times the median of the five before it counts as a spike."""
-_BEFORE_SPIKE = 5
 _LIBRARIES = ("torch", "transformers", "bitsandbytes", "peft", "numpy", "provenant")
 
 
@@ -60,7 +58,7 @@ class RunRecord:
         return self.recipe_digest, self.data_digest, self.base.get("digest", ""), self.seed
 
     def loss_spikes(self) -> int:
-        """Return how many logged losses are 1.5 times the median of the five before them, or no number."""
+        """Return how often the logged loss left its course, or was no number."""
         return count_spikes([line["loss"] for line in self.curve if "loss" in line])
 
 
@@ -175,18 +173,6 @@ def read_run(folder: Path, run_id: str) -> RunRecord:
         ) from error
     except (ValueError, TypeError) as error:
         raise Damaged(f"{path} is no readable record of a run ({error}); move its folder away.") from error
-
-
-def count_spikes(losses: Sequence[Any]) -> int:
-    """Return how many losses are no number or stand 1.5 times above the median of the five before them."""
-    spikes = 0
-    for number, loss in enumerate(losses):
-        if not isinstance(loss, int | float):
-            spikes += 1
-            continue
-        before = sorted(one for one in losses[max(0, number - _BEFORE_SPIKE) : number] if isinstance(one, int | float))
-        spikes += len(before) == _BEFORE_SPIKE and loss > SPIKE * before[_BEFORE_SPIKE // 2]
-    return spikes
 
 
 def describe_machine() -> dict[str, str]:

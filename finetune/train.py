@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 import os
-import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -38,7 +37,8 @@ from finetune.model import AdapterModel
 from finetune.optimizers import clip, make_optimizer, rate_share, set_rate
 from finetune.pace import Pace, duration, memory_gib
 from finetune.packing import Pack, StepPlan, make_pack, plan_steps, refuse_long
-from finetune.recipe import Recipe, recipe_digest, recipe_value
+from finetune.recipe import Recipe, recipe_digest, recipe_value, refuse_contradiction
+from finetune.spikes import count_spikes
 from finetune.workers import Workers, join_workers, own_device
 from governance.errors import BadInput, ProvenantError
 from governance.models import Manifest
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ADAPTER, CHECKPOINTS = "adapter", "checkpoints"
-_SPIKE = 1.5  # times the median of the five losses before
 _EVA_PACKS = 2
 Say = Callable[[str], None]
 
@@ -109,14 +108,6 @@ class Progress:
     evaluations_without_gain: int = 0
     evaluated_at: int = -1
 
-    def spikes(self) -> int:
-        """Return how many losses stand 1.5 times above the median of the five before them."""
-        return sum(
-            loss > _SPIKE * statistics.median(self.losses[number - 5 : number])
-            for number, loss in enumerate(self.losses)
-            if number >= 5
-        )
-
 
 def train_adapter(
     examples: ExampleSet,
@@ -136,7 +127,7 @@ def train_adapter(
     _refuse_unusable(examples, recipe, out, resume=resume)
     with _told(log), _memory_as_advice(recipe), _determinism(wanted=recipe.deterministic):
         device = own_device()
-        workers = join_workers(device)
+        workers = join_workers(device, in_step=recipe.shard_base)
         try:
             run = _Run(examples, base, recipe, out, _Surroundings(say or _say_nothing, log, workers, device))
             return run.work(resume=resume)
@@ -159,14 +150,19 @@ class _Run:
 
     def __init__(self, examples: ExampleSet, base: Base, recipe: Recipe, out: Path, around: _Surroundings) -> None:
         encoder = Encoder(base.folder / BASE_FOLDER, identify(base.manifest))
-        self._train = [encoder.encode(one) for one in examples.train]
-        self._held_out = [encoder.encode(one) for one in examples.held_out]
-        refuse_long([*self._train, *self._held_out], recipe.pack_tokens)
-        self._base, self._recipe, self._out, self._data_digest = base, recipe, out, examples.digest
+        say = around.say if around.workers.first else None
+        encoded = encoder.encode_all([*examples.train, *examples.held_out], say=say)
+        self._train, self._held_out = encoded[: len(examples.train)], encoded[len(examples.train) :]
+        refuse_long(encoded, recipe.pack_tokens)
+        self._base, self._recipe, self._out = base, recipe, out
+        self._data = {**examples.manifest, "digest": examples.digest}
         self._say, self._log, self._workers, self._device = around.say, around.log, around.workers, around.device
         self._plan: list[StepPlan] = plan_steps([len(one.ids) for one in self._train], recipe)
         self._model = AdapterModel(
-            FolderSource(base.folder, recipe.quantization, self._device), recipe, device=self._device
+            FolderSource(base.folder, recipe.quantization, self._device),
+            recipe,
+            device=self._device,
+            workers=self._workers,
         )
         self._optimizer = make_optimizer(self._model.adapter.flat, recipe)
         self._work = {"recipe": recipe_digest(recipe), "data": examples.digest, "base": base.manifest.digest}
@@ -190,7 +186,7 @@ class _Run:
         found = newest_checkpoint(self._out / CHECKPOINTS, self._work) if resume else None
         if self._log and self._workers.first:
             self._log.start(
-                recipe=recipe_value(self._recipe), recipe_digest=self._work["recipe"], data_digest=self._data_digest,
+                recipe=recipe_value(self._recipe), recipe_digest=self._work["recipe"], data_digest=self._work["data"],
                 base={"name": self._base.manifest.name, "digest": self._work["base"]},
                 seed=self._recipe.seed, resumed=found is not None,
             )  # fmt: skip
@@ -230,8 +226,9 @@ class _Run:
         import torch
 
         loss = torch.zeros((), device=self._device)
-        for numbers in self._workers.share(plan):
-            loss += self._model.learn(self._pack(numbers), weight=weight).losses.sum() * weight
+        for numbers, counts in self._workers.share(plan):
+            each = weight if counts else 0.0
+            loss += self._model.learn(self._pack(numbers), weight=each).losses.sum() * each
         return loss
 
     def _pack(self, numbers: Sequence[int]) -> Pack:
@@ -308,7 +305,7 @@ class _Run:
             self._latest = measure_held_out(self._model, self._held_out, self._workers)
         metrics: dict[str, float] = {
             "steps": steps, "first_loss": progress.losses[0], "last_loss": progress.losses[-1],
-            "loss_spikes": progress.spikes(), "trained_numbers": self._model.adapter.count(),
+            "loss_spikes": count_spikes(progress.losses), "trained_numbers": self._model.adapter.count(),
             **(self._latest.metrics() if self._latest else {}),
         }  # fmt: skip
         opened = self._write(metrics) if self._workers.first else None
@@ -322,7 +319,7 @@ class _Run:
     def _write(self, metrics: Mapping[str, float]) -> OpenedAdapter:
         return write_adapter(
             self._out / ADAPTER, self._model.adapter, self._recipe,
-            base=self._base.folder, base_manifest=self._base.manifest, data_digest=self._data_digest, metrics=metrics,
+            base=self._base.folder, base_manifest=self._base.manifest, data=self._data, metrics=metrics,
         )  # fmt: skip
 
     def _refuse_no_number(self, step: int, values: Mapping[str, float]) -> None:
@@ -336,11 +333,7 @@ class _Run:
 
 
 def _refuse_unusable(examples: ExampleSet, recipe: Recipe, out: Path, *, resume: bool) -> None:
-    if recipe.shard_base:
-        raise BadInput(
-            "The recipe has shard_base, which spreads the base over several processes and is not built yet; set it to "
-            "false: each process then holds the whole base."
-        )
+    refuse_contradiction(recipe)
     if len(examples.train) < LEAST_EXAMPLES:
         raise BadInput(
             f"The data have {len(examples.train)} training example(s), expected at least {LEAST_EXAMPLES}; make more "

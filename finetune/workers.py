@@ -2,7 +2,7 @@
 
 It knows ranks and tensors. Rules: each process plans the same steps and takes every so-manieth pack; gradients are
 summed and each loss is already divided by the completion tokens of the whole step, so that the sum is what one process
-would have; only the first process writes and speaks.
+would have; only the first process writes and speaks; processes that hold the base together go through it equally often.
 """
 
 from __future__ import annotations
@@ -20,19 +20,34 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Workers:
-    """Which of how many processes this is."""
+    """Which of how many processes this is; `in_step` where each needs the others in every pass of its model."""
 
     rank: int = 0
     count: int = 1
+    in_step: bool = False
 
     @property
     def first(self) -> bool:
         """Whether this process writes and speaks."""
         return self.rank == 0
 
-    def share(self, items: Sequence[T]) -> Sequence[T]:
-        """Return this process's part of some items."""
-        return items[self.rank :: self.count]
+    def share(self, items: Sequence[T]) -> list[tuple[T, bool]]:
+        """Return this process's part of some items, each with True.
+
+        In step, a process with an item less than others has the last item too, with False: another has it at that
+        time, and here it must not count.
+        """
+        own = [(item, True) for item in items[self.rank :: self.count]]
+        turns = -(-len(items) // self.count)
+        return [*own, (items[-1], False)] if self.in_step and len(own) < turns else own
+
+    def gather(self, part: Tensor, whole: Tensor) -> None:
+        """Fill `whole` with the equally long parts of all processes, in the order of their ranks."""
+        import torch.distributed as processes
+
+        # torch renamed it in 2.13 and warns of the old name
+        gather = getattr(processes, "all_gather_single", None) or processes.all_gather_into_tensor
+        gather(whole, part)
 
     def add_up(self, tensors: Sequence[Tensor]) -> None:
         """Replace each tensor by its sum over all processes, in place."""
@@ -58,7 +73,7 @@ class Workers:
             processes.destroy_process_group()
 
 
-def join_workers(device: str) -> Workers:
+def join_workers(device: str, *, in_step: bool = False) -> Workers:
     """Join the processes that torchrun started with this one; alone where it started none."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
@@ -66,7 +81,7 @@ def join_workers(device: str) -> Workers:
     import torch.distributed as processes
 
     processes.init_process_group("nccl" if device.startswith("cuda") else "gloo")
-    return Workers(processes.get_rank(), count)
+    return Workers(processes.get_rank(), count, in_step)
 
 
 def own_device() -> str:

@@ -62,11 +62,12 @@ class ServiceDesk:
         )
 
     def picture(self, citation: Citation) -> bytes | None:
-        """Return the cited page with the span marked, None for a source without pages."""
-        if citation.page is None:
+        """Return the cited page with the span marked, None for a source without pages that can be drawn."""
+        texts, page = self._service.texts, citation.page
+        if page is None or not texts.is_drawable(citation.document, citation.version, page):
             return None
         span = (citation.char_start, citation.char_end)
-        return self._service.texts.picture(citation.document, citation.version, page=citation.page, span=span)
+        return texts.picture(citation.document, citation.version, page=page, span=span)
 
     def surroundings(self, citation: Citation) -> tuple[str, str, str]:
         """Return the text around a cited span."""

@@ -46,7 +46,7 @@ def write_random_adapter(models: Path, name: str, folder: Path, *, size: float =
             factors.flat[kind].add_(size * torch.randn(factors.flat[kind].shape, generator=chance))
     manifest = load_manifest(models, name)
     return write_adapter(
-        folder, factors, recipe, base=models / name, base_manifest=manifest, data_digest="sha256:d", metrics={}
+        folder, factors, recipe, base=models / name, base_manifest=manifest, data={"digest": "sha256:d"}, metrics={}
     )
 
 

@@ -129,6 +129,21 @@ def test_folders_made_of_collections_are_taken_as_they_are_split(material: Mater
     assert held <= {one.id for one in found.held_out}
 
 
+def test_the_manifest_names_each_folder_made_of_a_collection_with_its_sources(
+    material: Material, data: ExampleSet, tmp_path: Path
+) -> None:
+    collection = tiny_examples(tmp_path / "collection")
+    handbook = {"handbook": "Handbook: CC0 1.0"}
+    stated = replace(collection, manifest={**collection.manifest, "collection": "policies", "sources": handbook})
+    found = make(material, tmp_path / "out", made=[collection, stated])
+    assert read_examples(found).manifest["made"] == [
+        {"collection": "", "digest": collection.digest},
+        {"collection": "policies", "digest": collection.digest, "sources": handbook},
+    ]
+    assert read_examples(found / TEST_FOLDER).manifest["made"] == []
+    assert data.manifest["made"] == []
+
+
 def test_the_same_sets_and_seed_give_the_same_bytes_and_another_seed_others(
     material: Material, out: Path, tmp_path: Path
 ) -> None:

@@ -34,7 +34,13 @@ def manifest(base: Path) -> Manifest:
 def written(base: Path, manifest: Manifest, folder: Path, recipe: Recipe = RECIPE) -> OpenedAdapter:
     model = adapter_model(base, recipe)
     return write_adapter(
-        folder, model.adapter, recipe, base=base, base_manifest=manifest, data_digest="sha256:1", metrics={"steps": 1}
+        folder,
+        model.adapter,
+        recipe,
+        base=base,
+        base_manifest=manifest,
+        data={"digest": "sha256:1"},
+        metrics={"steps": 1},
     )
 
 

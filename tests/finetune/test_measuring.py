@@ -72,7 +72,7 @@ def adapter(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     factors = adapter_model(folder, recipe).adapter
     out = tmp_path_factory.mktemp("trained") / "adapter"
     return write_adapter(
-        out, factors, recipe, base=folder, base_manifest=manifest, data_digest="sha256:d", metrics={}
+        out, factors, recipe, base=folder, base_manifest=manifest, data={"digest": "sha256:d"}, metrics={}
     ).folder
 
 

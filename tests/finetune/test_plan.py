@@ -165,24 +165,69 @@ def test_a_plan_is_one_json_value(constants: Constants) -> None:
     assert value["recommended"]["training_bytes"]["allocated"] < value["recommended"]["training_bytes"]["total"]
 
 
-@pytest.mark.parametrize("memory_gib", [79.1, 4.0])
-def test_what_training_refuses_is_not_recommended_and_the_plan_says_so(constants: Constants, memory_gib: float) -> None:
-    card = replace(constants.hardware["h100"], memory_gib=memory_gib)
-    asked = replace(request(constants, devices=4), hardware=card)
-    found = make_plan(replace(asked, recipe=Recipe(shard_base=True)), constants)
-    whole = make_plan(asked, constants)
+def _on_small_cards(constants: Constants, memory_gib: float, devices: int, **changes: Any) -> Plan:
+    card = replace(constants.hardware["l4"], memory_gib=memory_gib)
+    few = Lengths(600, 900, 20, 500)
+    asked = replace(request(constants, devices=devices, lengths=few), hardware=card)
+    return make_plan(replace(asked, **changes), constants)
+
+
+def test_a_spread_base_is_offered_where_nothing_else_fits_with_its_cost_in_words(constants: Constants) -> None:
+    roomy = _on_small_cards(constants, 24.0, 4)
+    assert not any(option.recipe.shard_base for option in roomy.options)
+    alone = _on_small_cards(constants, 12.0, 1)
+    assert alone.recommended is None
+
+    tight = _on_small_cards(constants, 12.0, 4)
+    assert tight.recommended is not None
+    assert tight.recommended.recipe.shard_base
+    assert tight.recommended.memory.total < min(option.memory.total for option in alone.options)
+    said = [reason for reason in tight.reasons if "shard_base" in reason]
+    assert len(said) == 1
+    assert "4 devices" in said[0]
+    assert "not measured on GPUs" in said[0]
+    assert all(option.refused for option in tight.options if not option.recipe.shard_base)
+    assert sum("held whole" in reason for reason in tight.reasons) == len(alone.options)
+    assert "| spread |" in plan_text(tight)
+
+
+def test_where_a_spread_base_does_not_fit_either_the_plan_says_so(constants: Constants) -> None:
+    found = _on_small_cards(constants, 4.0, 4)
+    assert found.recommended is None
+    assert "spread over 4 devices" in found.reasons[0]
+    assert "spread" not in _on_small_cards(constants, 4.0, 1).reasons[0]
+
+
+def test_a_spread_base_that_is_asked_for_is_planned(constants: Constants) -> None:
+    found = _on_small_cards(constants, 24.0, 4, recipe=Recipe(shard_base=True))
+    assert found.recommended is not None
+    assert all(option.recipe.shard_base for option in found.options)
+    assert any("not measured on GPUs" in reason for reason in found.reasons)
+    alone = _on_small_cards(constants, 24.0, 1, recipe=Recipe(shard_base=True))
+    assert any("shard_base changes nothing on one device" in reason for reason in alone.reasons)
+
+
+def test_a_base_is_not_spread_where_a_resident_copy_is_asked_for(constants: Constants) -> None:
+    found = _on_small_cards(constants, 12.0, 4, recipe=Recipe(resident_copy=True))
     assert not any(option.recipe.shard_base for option in found.options)
-    assert found.options == whole.options
-    assert sum("shard_base" in reason for reason in found.reasons) == 1
-    assert not any("shard_base" in reason for reason in whole.reasons)
+    assert "spread" not in found.reasons[0]
 
 
-def test_memory_of_sharded_weights_falls_with_devices(constants: Constants) -> None:
+@pytest.mark.parametrize("quantization", ["nf4", "nf4_dq", "bf16"])
+def test_memory_of_sharded_weights_falls_with_devices(constants: Constants, quantization: str) -> None:
     shape, work = constants.bases["llama-3.1-8b"], Workload(8192, 0.065)
-    recipe = Recipe(shard_base=True)
-    one, two = (training_memory(shape, recipe, work, constants.memory, devices=count) for count in (1, 2))
-    assert two.weights < 0.7 * one.weights
-    assert two.activations == one.activations
+    recipe = make_recipe({"shard_base": True, "quantization": quantization})
+    one, two, eight = (training_memory(shape, recipe, work, constants.memory, devices=count) for count in (1, 2, 8))
+    whole = training_memory(shape, replace(recipe, shard_base=False), work, constants.memory, devices=8)
+    assert one == whole
+    dense = 2.0 * shape.dense_parameters
+    stored = {"nf4": 4.5, "nf4_dq": 4.126953125, "bf16": 16}[quantization] / 8 * shape.linear_parameters
+    gathered = stored / shape.linear_parameters * 2 * 4096 * 14336  # the gate and up product is the largest
+    for memory, count in ((two, 2), (eight, 8)):
+        assert memory.weights + memory.quantization_state == pytest.approx(dense + stored / count)
+        assert memory.activations == one.activations
+        buffers = training_memory(shape, replace(recipe, quantization="nf4", shard_base=False), work, constants.memory)
+        assert memory.workspaces == pytest.approx(buffers.workspaces + gathered)
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ def test_a_recipe_survives_its_stored_form() -> None:
         ({"warmup_share": 1.5}, "warmup_share"),
         ({"epochs": 0.0}, "epochs"),
         ({"tokens_per_step": 1024}, "pack_tokens"),
+        ({"shard_base": True, "resident_copy": True}, "shard_base, .* and resident_copy"),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(values: dict[str, Any], named: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from finetune.compare import compare_runs
 from finetune.compare_text import runs_text
-from finetune.runs import RunWriter, count_spikes, list_runs, read_run, runs_folder
+from finetune.runs import RunWriter, list_runs, read_run, runs_folder
 from finetune.runs_mlflow import export_runs
 from governance.errors import BadInput, Damaged, NotFound
 
@@ -78,7 +78,16 @@ def test_a_nan_is_kept_as_what_it_is_and_counts_as_a_spike(tmp_path: Path) -> No
     record = read_run(tmp_path, writer.run_id)
     assert record.curve[0]["loss"] == "nan"
     assert record.loss_spikes() == 1
-    assert count_spikes([1.0, 1.0, 1.0, 1.0, 1.0, 1.4, 1.6]) == 1
+
+
+def test_a_record_counts_the_spikes_of_its_curve(tmp_path: Path) -> None:
+    writer = RunWriter(tmp_path)
+    writer.start(**BEGINS, seed=0, resumed=False)
+    losses = [1.0] * 40 + [4.0] * 20 + [1.0] * 40
+    for step, loss in enumerate(losses, start=1):
+        writer.log(step, {"loss": loss})
+    writer.log(len(losses), {"held_out_loss": 9.0})
+    assert read_run(tmp_path, writer.run_id).loss_spikes() == 1
 
 
 def test_an_absent_or_damaged_record_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 
+from finetune.adapter_card import CARD
 from finetune.adapters import WEIGHTS, open_adapter
 from finetune.checkpoints import TENSORS
 from finetune.examples import REFUSAL, ExamplePassage, ExampleSet, TrainingExample, named
@@ -92,6 +94,8 @@ def test_a_run_lowers_the_loss_and_leaves_an_adapter_that_opens(base: Base, tmp_
     opened = open_adapter(trained.folder, base.manifest, quantization="float32")
     assert trained.losses[-1] < 0.7 * trained.losses[0]
     assert opened.manifest.metrics["held_out_loss"] > 0
+    assert opened.manifest.metrics["loss_spikes"] == 0
+    assert example_set().digest in (opened.folder / CARD).read_text()
     assert {"loss", "gradient_norm", "tokens_second", "memory_gib"} <= set(log.lines[0][1])
     assert log.ended["status"] == "finished"
     assert log.started["resumed"] is False
@@ -131,12 +135,52 @@ def test_a_run_that_was_killed_goes_on_to_the_bytes_of_one_that_was_not(base: Ba
 def test_two_processes_log_the_losses_of_one(base: Base, tmp_path: Path) -> None:
     recipe = replace(RECIPE, epochs=12, evaluate_every=1)
     alone = train_adapter(example_set(), base=base, recipe=recipe, out=tmp_path / "one")
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*torchrun, "-m", "tests.finetune.run_tiny", str(base.folder), str(tmp_path / "two")]
-    subprocess.run(command, check=True, timeout=240, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True)
+    run_two(base, tmp_path / "two")
 
     both = [float(line) for line in (tmp_path / "two" / "losses").read_text().split()]
     assert both == pytest.approx(alone.losses, rel=0.01)
+
+
+def run_two(base: Base, *arguments: Path) -> None:
+    """Let two processes fit together what `run_tiny` says."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*torchrun, "-m", "tests.finetune.run_tiny", str(base.folder), *map(str, arguments)]
+    subprocess.run(command, check=True, timeout=240, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True)
+
+
+ODD: dict[str, Any] = {
+    "pack_tokens": 1024,
+    "tokens_per_step": 3072,
+    "epochs": 2,
+    "evaluate_every": 2,
+    "kept_share": 0.5,
+}
+
+
+@pytest.mark.slow
+def test_two_processes_that_share_the_base_fit_the_adapter_of_one(base: Base, tmp_path: Path) -> None:
+    """Steps of three packs and of one, and one held-out pack: a process is often left without a pack of its own."""
+    recipes = {
+        f"{quantization} {kept}": {**ODD, "quantization": quantization, "keep_activations": kept}
+        for quantization in ("nf4", "nf4_dq", "bf16", "float32")
+        for kept in ("all", "selective", "none")
+    }
+    recipes["eva and dora"] = {**ODD, "quantization": "nf4_dq", "init": "eva", "dora": True}
+    (tmp_path / "recipes").write_text(
+        json.dumps(
+            {f"spread {name}": {**changes, "shard_base": True} for name, changes in recipes.items()}
+            | {f"whole {name}": changes for name, changes in recipes.items()}
+        )
+    )
+    run_two(base, tmp_path, tmp_path / "recipes")
+
+    for name, changes in recipes.items():
+        spread, whole = (tmp_path / f"{kind} {name}" for kind in ("spread", "whole"))
+        alone = train_adapter(example_set(), base=base, recipe=replace(RECIPE, **changes), out=tmp_path / name)
+        losses = [float(line) for line in (spread / "losses").read_text().split()]
+        assert losses == pytest.approx(alone.losses, rel=0.01), name
+        assert (spread / "losses").read_text() == (whole / "losses").read_text(), name
+        assert digest_file(spread / ADAPTER / WEIGHTS) == digest_file(whole / ADAPTER / WEIGHTS), name
 
 
 def test_a_checkpoint_with_other_bytes_is_refused_by_name(base: Base, tmp_path: Path) -> None:
@@ -205,9 +249,21 @@ def test_memory_that_is_not_enough_gives_advice(base: Base, tmp_path: Path, monk
         train_adapter(example_set(), base=base, recipe=RECIPE, out=tmp_path)
 
 
-def test_what_is_not_built_is_refused_and_not_left_out(base: Base, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="shard_base"):
-        train_adapter(example_set(), base=base, recipe=replace(RECIPE, shard_base=True), out=tmp_path)
+def test_a_spread_base_of_which_each_process_holds_all_is_refused(base: Base, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, shard_base=True, resident_copy=True)
+    with pytest.raises(BadInput, match=r"shard_base.*resident_copy"):
+        train_adapter(example_set(), base=base, recipe=recipe, out=tmp_path)
+
+
+def test_one_process_that_shares_its_base_with_nobody_fits_the_same_adapter(base: Base, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, quantization="nf4", epochs=1)
+    folders = [
+        train_adapter(
+            example_set(), base=base, recipe=replace(recipe, shard_base=spread), out=tmp_path / str(spread)
+        ).folder
+        for spread in (False, True)
+    ]
+    assert digest_file(folders[0] / WEIGHTS) == digest_file(folders[1] / WEIGHTS)
 
 
 def test_eva_starts_from_the_inputs_and_trains(base: Base, tmp_path: Path) -> None:

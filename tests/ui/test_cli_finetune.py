@@ -66,7 +66,7 @@ def adapter(models: Path, tmp_path: Path) -> Path:
     recipe = make_recipe({"quantization": "float32", "rank": 4})
     factors = adapter_model(folder, recipe).adapter
     out = tmp_path / "adapter"
-    write_adapter(out, factors, recipe, base=folder, base_manifest=manifest, data_digest="sha256:d", metrics={})
+    write_adapter(out, factors, recipe, base=folder, base_manifest=manifest, data={"digest": "sha256:d"}, metrics={})
     return out
 
 
