@@ -1,95 +1,13 @@
 """Language: tell whether a question is in a language that the embedder knows.
 
-By script where the script tells, else by common short words. A short or unclear question counts as known: the result
-is a note beside an answer, never a refusal.
+How a language is told stands in `ingest.language`. The result is a note beside an answer, never a refusal.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections import Counter
 from collections.abc import Sequence
 
-_LEAST_HITS = 2
-_NAMES = {
-    "en": "English",
-    "de": "German",
-    "fr": "French",
-    "es": "Spanish",
-    "it": "Italian",
-    "pt": "Portuguese",
-    "nl": "Dutch",
-    "pl": "Polish",
-    "sv": "Swedish",
-    "tr": "Turkish",
-    "ru": "Russian",
-    "el": "Greek",
-    "zh": "Chinese",
-    "ja": "Japanese",
-    "ko": "Korean",
-    "ar": "Arabic",
-    "he": "Hebrew",
-    "hi": "Hindi",
-    "th": "Thai",
-}
-_SCRIPTS = {
-    "CYRILLIC": "ru",
-    "GREEK": "el",
-    "HIRAGANA": "ja",
-    "KATAKANA": "ja",
-    "HANGUL": "ko",
-    "CJK": "zh",
-    "ARABIC": "ar",
-    "HEBREW": "he",
-    "DEVANAGARI": "hi",
-    "THAI": "th",
-}
-_SHORT_WORDS = {
-    "en": "the of and to in is are what which how who when where why does do can may must for with on at by it this "
-    "that be there any my our your we if not from have has much many long",
-    "de": "der die das und ist sind was wie wer wann wo warum welche welcher ein eine einen für mit auf bei von zu "
-    "nicht ich wir darf muss kann den dem im zum zur es gibt wird werden viel lange",
-    "fr": "le la les des et est sont que quel quelle quels combien qui quand où pourquoi un une pour avec sur dans "
-    "du au aux ne pas je nous peut doit ce cette il comment est-ce",
-    "es": "el la los las y es son qué que cuál cuánto cuántos quién cuándo dónde por para con en del al un una no "
-    "puede debe se como cómo hay este esta yo",
-    "it": "il lo la gli le e è sono che quale quanto quanti chi quando dove perché un una per con su nel della del "
-    "di non può deve come si questo questa",
-    "pt": "o os as e é são que qual quanto quantos quem quando onde por para com em do da dos das no na um uma não "
-    "pode deve como se este esta ao",
-    "nl": "de het een en is zijn wat welke hoe wie wanneer waar waarom voor met op bij van te niet ik wij mag moet "
-    "kan er dat dit veel lang",
-    "pl": "jest są co jaki jaka jakie ile kto kiedy gdzie dlaczego dla z na przy w do nie czy może musi się to ten ta",
-    "sv": "och är vad vilken hur vem när var varför en ett för med på vid av till inte jag vi får måste kan det den "
-    "som",
-    "tr": "ve nedir ne nasıl kim zaman nerede neden bir için ile bu şu mı mi mu mü var yok kaç hangi olarak",
-}
-
-
-def language_of(text: str) -> str:
-    """Return the likely language as an ISO 639-1 code, or "" where it cannot be told."""
-    scripts = Counter(_script(sign) for sign in text if sign.isalpha())
-    if not scripts:
-        return ""
-    by_script = {
-        code: sum(n for name, n in scripts.items() if _SCRIPTS.get(name) == code) for code in _SCRIPTS.values()
-    }
-    if by_script["ja"]:
-        return "ja"
-    code, count = max(by_script.items(), key=lambda one: one[1])
-    return code if count > 0.4 * scripts.total() else _by_short_words(text)
-
-
-def _script(sign: str) -> str:
-    return unicodedata.name(sign, "").split(" ")[0].split("-")[0]
-
-
-def _by_short_words(text: str) -> str:
-    said = re.findall(r"[^\W\d_]+(?:['’-][^\W\d_]+)*", text.casefold())
-    hits = {code: sum(word in set(short.split()) for word in said) for code, short in _SHORT_WORDS.items()}
-    best = max(hits, key=lambda code: (hits[code], code == "en"))
-    return best if hits[best] >= _LEAST_HITS and (best == "en" or hits[best] > hits["en"] + 1) else ""
+from ingest.language import NAMES, language_of
 
 
 def language_note(question: str, *, known: Sequence[str] = ("en",)) -> str:
@@ -97,5 +15,5 @@ def language_note(question: str, *, known: Sequence[str] = ("en",)) -> str:
     code = language_of(question)
     if not code or code in known:
         return ""
-    names = " and ".join(_NAMES.get(one, one) for one in known)
-    return f"The question seems to be in {_NAMES[code]}; the search knows {names}. Ask in {names} for better results."
+    names = " and ".join(NAMES.get(one, one) for one in known)
+    return f"The question seems to be in {NAMES[code]}; the search knows {names}. Ask in {names} for better results."

@@ -2,7 +2,7 @@
 
 An earlier version is asked as of its day and the present one as of now, in the same words: the two answers differ by
 what is shown alone. Documents of one family (names equal but for version marks) are both in force; there the answer
-gives both sentences, a line each. It knows chunks and refuses to know the index.
+gives both sentences or values, a line each. It knows chunks and refuses to know the index.
 """
 
 from __future__ import annotations
@@ -60,11 +60,26 @@ def _said_anew(draft: Draft, chunk: Stored) -> str:
         name = draft.target.split(": ")[0]
         lines = [line for line in chunk.text.split("\n") if line.startswith(f"{name}: ")]
         return lines[0] if len(lines) == 1 and lines[0] != draft.target else ""
+    sentence = _sentence_of(draft)
     for start, end in split_sentences(chunk.text) if chunk.kind == "clause" else ():
         said = chunk.text[start:end]
-        if _states(said) != _states(draft.target) and _alike(said, draft.target):
-            return said
+        if _states(said) != _states(sentence) and _alike(said, sentence):
+            return said if draft.target == sentence else _value_in(said, draft.target)
     return ""
+
+
+def _sentence_of(draft: Draft) -> str:
+    """Return the sentence that an answer stands in, which may be all of it."""
+    text = draft.chunk.text
+    spans = split_sentences(text) if draft.chunk.kind == "clause" else []
+    return next((text[start:end] for start, end in spans if draft.target in text[start:end]), draft.target)
+
+
+def _value_in(sentence: str, value: str) -> str:
+    """Return what a sentence gives in place of a value: its one fact of the same kind, "" where it is the same."""
+    kinds = {fact.kind for fact in find_facts(value)}
+    found = [fact.text for fact in find_facts(sentence) if fact.kind in kinds]
+    return found[0] if len(found) == 1 and found[0] != value else ""
 
 
 def _states(text: str) -> set[tuple[str, str]]:

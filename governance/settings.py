@@ -44,6 +44,14 @@ class IngestSettings(_Section):
     embedder: str = Field("all-minilm-l6-v2", description="Name of the embedder in the model catalogue.")
     chunk_tokens: int = Field(224, ge=32, le=8192, description="Largest chunk in tokens, name and heading included.")
     max_file_megabytes: int = Field(100, ge=1, description="Larger files are refused, with their size.")
+    ocr: Literal["auto", "never"] = Field(
+        "auto",
+        description="Text recognition (OCR) of pages without usable text: auto where Tesseract is installed, or never.",
+    )
+    parser_megabytes: int = Field(
+        1024, ge=256, description="Memory of the process that reads files; a file that needs more is refused."
+    )
+    parser_seconds: int = Field(300, ge=1, description="Time to read one file; one that takes longer is refused.")
 
 
 Fusion = Literal["distribution", "both", "rank"]

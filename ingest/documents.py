@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 AttributeValue = str | float | bool
 ClauseKind = Literal["clause", "table", "record"]
@@ -49,12 +49,15 @@ class GlyphRun:
 
     The two are equal but for signs that are not text (a no-break space, the mark of a hyphen at a line's end, a symbol
     bullet), which are rewritten one for one. Lets the viewer find a span on the page without searching for its words.
+    A word that was read by text recognition is not in the engine's text: its `index` is -1, and `box` is where it
+    stands (left, top, right, bottom in points from the top left of the page as it is shown).
     """
 
     start: int
     end: int
     page: int
     index: int
+    box: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,9 @@ class ParsedDocument:
 
     def to_json(self) -> str:
         """Return the stored form. `from_json` gives back an equal value."""
-        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
+        value = asdict(self)
+        value["runs"] = [{key: part for key, part in run.items() if part is not None} for run in value["runs"]]
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, stored: str) -> ParsedDocument:
@@ -90,6 +95,11 @@ class ParsedDocument:
             title=value["title"],
             pages=tuple(Page(**page) for page in value["pages"]),
             clauses=tuple(Clause(**{**clause, "path": tuple(clause["path"])}) for clause in value["clauses"]),
-            runs=tuple(GlyphRun(**run) for run in value["runs"]),
+            runs=tuple(_stored_run(run) for run in value["runs"]),
             warnings=tuple(value["warnings"]),
         )
+
+
+def _stored_run(run: Mapping[str, Any]) -> GlyphRun:
+    box = run.get("box")
+    return GlyphRun(run["start"], run["end"], run["page"], run["index"], tuple(box) if box else None)

@@ -1,6 +1,6 @@
 """The LlamaIndex door: its readers where ours end, its node types as interchange.
 
-In:  `parse_with_llama` reads formats that ours do not (Word, RTF) with LlamaIndex's file readers; `save_documents`
+In:  `parse_with_llama` reads formats that ours do not (RTF) with LlamaIndex's file readers; `save_documents`
      takes what any LlamaIndex reader loaded (Confluence, SharePoint, S3 ...) and lays it down as a folder, which is
      then ingested like any other, deletions included.
 Out: `to_nodes` gives Chunks as TextNodes, with their offsets, so that other LlamaIndex components can use them.
@@ -24,21 +24,16 @@ from ingest.parse.text import structure_text
 if TYPE_CHECKING:
     from llama_index.core.schema import Document, TextNode
 
-_MEDIA_TYPES = {
-    ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    ".rtf": "application/rtf",
-}
-
-
-def reads(path: Path) -> bool:
-    """Tell whether this door has a reader for a file's ending."""
-    return path.suffix.lower() in _MEDIA_TYPES
+_MEDIA_TYPES = {".rtf": "application/rtf"}
+LLAMA_ENDINGS = frozenset(_MEDIA_TYPES)
 
 
 def parse_with_llama(path: Path) -> ParsedDocument:
     """Read a file with LlamaIndex's reader for its ending. Raises BadInput where that fails."""
     try:
-        documents = _reader(path.suffix.lower()).load_data(path)
+        documents = _reader().load_data(path)
+    except MemoryError:
+        raise
     except ImportError as error:
         raise BadInput(
             f"Reading {path.suffix} files needs the extra `readers`: pip install 'provenant[readers]'."
@@ -92,10 +87,10 @@ def to_nodes(chunks: Sequence[Chunk]) -> list[TextNode]:
     ]
 
 
-def _reader(suffix: str) -> Any:
-    from llama_index.readers.file import DocxReader, RTFReader
+def _reader() -> Any:
+    from llama_index.readers.file import RTFReader
 
-    return DocxReader() if suffix == ".docx" else RTFReader()
+    return RTFReader()
 
 
 def _file_stem(document: Document) -> str:

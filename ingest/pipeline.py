@@ -24,7 +24,7 @@ from governance.digests import digest_file
 from governance.errors import BadInput, ProvenantError
 from governance.locks import hold
 from ingest.parse import PARSER
-from ingest.publish import IngestTools, Progress, chunks_name, publish, read_version
+from ingest.publish import IngestTools, Progress, chunks_name, publish, read_version, with_parser
 from ingest.sources import SourceFile, find_sources, folder_roots
 from ingest.versions import ALWAYS, Version, add_version, read_corpus, remove_document
 
@@ -83,7 +83,8 @@ def run_ingest(request: IngestRequest, tools: IngestTools) -> IngestReport:
         _check_free_space(home)
         with tools.store.session() as session:
             corpus = read_corpus(session, request.collection)
-        outcomes = _read_sources(sources, request, corpus, tools)
+        with with_parser(tools) as equipped:
+            outcomes = _read_sources(sources, request, corpus, equipped)
         outcomes += _remove_missing(sources, request, corpus)
         tools.tell(Progress(len(sources), len(sources), "building the index"))
         manifest, points = publish(request.collection, corpus, tools)
@@ -137,6 +138,8 @@ def _read_source(
     source: SourceFile, request: IngestRequest, corpus: dict[str, tuple[Version, ...]], tools: IngestTools
 ) -> FileOutcome:
     """Read one file if it is new or changed, and put its version in its place among the document's versions."""
+    if source.refused:
+        raise BadInput(source.refused)
     _check_size(source.path, tools.settings.ingest.max_file_megabytes)
     versions = corpus.get(source.name, ())
     digest = digest_file(source.path)

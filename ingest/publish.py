@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,15 @@ from governance.settings import Settings
 from governance.store import GenerationRecord, Store, now
 from ingest.artefacts import Artefacts, Matrix
 from ingest.chunks import Chunk, ChunkSource, cut_chunks, cutter_digest
+from ingest.documents import ParsedDocument
 from ingest.embed import Embedder
 from ingest.index import Entry, IndexEngine
-from ingest.parse import PARSER, parse_file
+from ingest.isolation import PARSER_FUNCTION, Caps, IsolatedParser
+from ingest.parse import PARSER
 from ingest.summary import gather_summary, keep_summary, summary_path
 from ingest.versions import Corpus, Version, indexed_versions, read_corpus, snapshot_digest, write_corpus
 
+_PARSER_FUNCTIONS = {"auto": PARSER_FUNCTION, "never": "ingest.parse:parse_file_without_ocr"}
 _INDEX_FORMAT = 2  # raised when points are made otherwise: 2 joins hyphenated compounds
 _PROBES = 5
 _BATCH_CHUNKS = 64
@@ -49,7 +53,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class IngestTools:
-    """What ingestion works with. `answering` is the part of a release that does not come from the corpus."""
+    """What ingestion works with. `answering` is the part of a release that does not come from the corpus.
+
+    `parser` is None between ingests; `with_parser` gives tools that have one.
+    """
 
     store: Store
     engine: IndexEngine
@@ -58,11 +65,24 @@ class IngestTools:
     settings: Settings
     answering: Mapping[str, Any] = field(default_factory=dict)
     tell: Callable[[Progress], None] = lambda _: None
+    parser: IsolatedParser | None = None
 
     @property
     def cutter(self) -> str:
         """Return the name of how Chunks are cut and embedded here."""
         return cutter_digest(budget=self.settings.ingest.chunk_tokens, embedder=self.embedder.digest)
+
+
+@contextmanager
+def with_parser(tools: IngestTools) -> Iterator[IngestTools]:
+    """Give tools with a parser, which is closed at the end unless the tools had it already."""
+    if tools.parser is not None:
+        yield tools
+        return
+    caps = Caps(megabytes=tools.settings.ingest.parser_megabytes, seconds=tools.settings.ingest.parser_seconds)
+    function = _PARSER_FUNCTIONS[tools.settings.ingest.ocr]
+    with IsolatedParser(caps, parser=function) as parser:
+        yield replace(tools, parser=parser)
 
 
 def publish(collection: str, corpus: Corpus, tools: IngestTools) -> tuple[ReleaseManifest, int]:
@@ -73,7 +93,9 @@ def publish(collection: str, corpus: Corpus, tools: IngestTools) -> tuple[Releas
     snapshot = snapshot_digest(corpus)
     generation = generation_name(collection, snapshot, tools.cutter)
     if not tools.engine.exists(generation):
-        _build(generation, list(_entries(corpus, tools)), tools)
+        with with_parser(tools) as equipped:
+            entries = list(_entries(corpus, equipped))
+        _build(generation, entries, tools)
     versions = indexed_versions(corpus)
     points = sum(version.chunks for version in versions)
     with tools.store.session() as session:
@@ -148,7 +170,7 @@ def read_version(
     if tools.artefacts.has_parsed(digest, PARSER):
         parsed = tools.artefacts.parsed(digest, PARSER)
     else:
-        parsed = parse_file(path)
+        parsed = _parse(path, tools)
         tools.artefacts.keep_parsed(digest, PARSER, parsed)
     name = chunks_name(document, tools.cutter)
     stored = tools.artefacts.chunks(digest, name)
@@ -168,6 +190,12 @@ def read_version(
         chunks=len(stored[0]),
         warnings=parsed.warnings,
     )
+
+
+def _parse(path: Path, tools: IngestTools) -> ParsedDocument:
+    with with_parser(tools) as equipped:
+        assert equipped.parser is not None
+        return equipped.parser.parse(path)
 
 
 def _embed(chunks: Sequence[Chunk], embedder: Embedder, tell: Callable[[float], None]) -> Matrix:

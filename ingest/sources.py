@@ -1,7 +1,8 @@
 """Which files an ingest reads, and under which logical names.
 
 A Document's logical name is its path under the ingested folder, or the full path of a file given by itself. Hidden
-files and folders are passed over; links are followed only where they stay inside the folder.
+files and folders are passed over. A link is followed only where it stays inside the folder; one that does not comes
+with the reason why it is not read.
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ from governance.errors import BadInput, NotFound
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file to read: its logical name, where it is, and the folder it came from ("" for a single file)."""
+    """A file to read: its logical name, where it is, and the folder it came from ("" for a single file).
+
+    `refused` is the reason why it must not be read, "" where it may be.
+    """
 
     name: str
     path: Path
     root: str
+    refused: str = ""
 
 
 def find_sources(paths: Sequence[Path]) -> list[SourceFile]:
@@ -56,7 +61,24 @@ def _all_files(paths: Iterable[Path]) -> Iterator[SourceFile]:
 def _files_below(root: Path) -> Iterator[SourceFile]:
     for path in sorted(root.rglob("*")):
         relative = path.relative_to(root)
-        if any(part.startswith(".") for part in relative.parts) or not path.is_file():
+        if any(part.startswith(".") for part in relative.parts):
             continue
-        if path.resolve().is_relative_to(root):
-            yield SourceFile(relative.as_posix(), path, str(root))
+        refused = _refusal(path, root)
+        if refused or path.is_file():
+            yield SourceFile(relative.as_posix(), path, str(root), refused)
+
+
+def _refusal(path: Path, root: Path) -> str:
+    """Return why a path below a folder must not be read, "" where it may be."""
+    try:
+        target = path.resolve()
+    except (OSError, RuntimeError):
+        return "The link leads back to itself and nothing can be read there: remove it, or put the file in its place."
+    if not target.is_relative_to(root):
+        return (
+            "The link leads out of the folder that is ingested and is not followed: put the file itself there, "
+            "or ingest its own folder."
+        )
+    if path.is_symlink() and not target.exists():
+        return "The link leads to a file that is not there: remove it, or put the file in its place."
+    return ""

@@ -3,25 +3,42 @@
     pdf        pages, reading order, headings, clause numbers, tables       .pdf
     text       plain text and Markdown                                      .txt .md
     catalog    one record for each product                                  .csv .tsv .json .jsonl
+    docx       Word documents: headings, numbers, tables, footnotes          .docx
+    pptx       presentations: a slide is a page                              .pptx
+    xlsx       workbooks: tables, catalogues                                 .xlsx .xlsm
+    html       web pages                                                     .html .htm .xhtml
+    email      e-mail messages, without their attachments                    .eml
+    archives   refuses zip archives that must not be opened
+    ocr        text recognition, for pages of a PDF without text that can be used
     picture    draws a PDF page with a marked span
     (other formats come through the LlamaIndex door, `ingest.llama`)
 
-A parser knows one file. It sets no name, version, date or access label.
+A parser knows one file. It sets no name, version, date or access label. A document in a language that the embedder does
+not know gets a warning here, whatever its format.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from governance.digests import digest_value, short
 from governance.errors import BadInput
 from ingest.documents import ParsedDocument
+from ingest.language import document_warning
+from ingest.parse.archives import check_archive
 from ingest.parse.catalog import parse_catalog
+from ingest.parse.docx import parse_docx
+from ingest.parse.email import parse_email
+from ingest.parse.html import parse_html
+from ingest.parse.ocr import OcrMode
 from ingest.parse.pdf import parse_pdf
+from ingest.parse.pptx import parse_pptx
 from ingest.parse.text import parse_markdown, parse_text
+from ingest.parse.xlsx import parse_xlsx
 
-PARSER_VERSION = 1
+PARSER_VERSION = 2
 PARSER = short(digest_value({"parser": PARSER_VERSION}), 16)
 
 _PARSERS: dict[str, Callable[[Path], ParsedDocument]] = {
@@ -34,17 +51,38 @@ _PARSERS: dict[str, Callable[[Path], ParsedDocument]] = {
     ".tsv": parse_catalog,
     ".json": parse_catalog,
     ".jsonl": parse_catalog,
+    ".docx": parse_docx,
+    ".pptx": parse_pptx,
+    ".xlsx": parse_xlsx,
+    ".xlsm": parse_xlsx,
+    ".html": parse_html,
+    ".htm": parse_html,
+    ".xhtml": parse_html,
+    ".eml": parse_email,
 }
 
 
-def parse_file(path: Path) -> ParsedDocument:
+def parse_file(path: Path, *, ocr: OcrMode = "auto") -> ParsedDocument:
     """Parse a file by its ending. Raises BadInput, with the reason, where it cannot be read."""
+    check_archive(path)
+    parser = _parser_of(path)
+    parsed = parse_pdf(path, ocr=ocr) if parser is parse_pdf else parser(path)
+    warning = document_warning(parsed.text)
+    return replace(parsed, warnings=(*parsed.warnings, warning)) if warning else parsed
+
+
+def parse_file_without_ocr(path: Path) -> ParsedDocument:
+    """Parse a file as `parse_file` does, and never by text recognition: what `ingest.ocr = "never"` stands for."""
+    return parse_file(path, ocr="never")
+
+
+def _parser_of(path: Path) -> Callable[[Path], ParsedDocument]:
     parser = _PARSERS.get(path.suffix.lower())
     if parser is not None:
-        return parser(path)
-    from ingest.llama import parse_with_llama, reads
+        return parser
+    from ingest.llama import LLAMA_ENDINGS, parse_with_llama
 
-    if reads(path):
-        return parse_with_llama(path)
-    known = " ".join(sorted(_PARSERS))
-    raise BadInput(f"Files ending in {path.suffix or 'nothing'} are not read; {known} .docx .rtf are.")
+    if path.suffix.lower() in LLAMA_ENDINGS:
+        return parse_with_llama
+    known = " ".join(sorted({*_PARSERS, *LLAMA_ENDINGS}))
+    raise BadInput(f"Files ending in {path.suffix or 'nothing'} are not read; {known} are: save it as one of these.")

@@ -62,6 +62,24 @@ def parse_catalog(path: Path) -> ParsedDocument:
     )
 
 
+def is_catalog(columns: Sequence[str]) -> bool:
+    """Whether column names, as `catalog_key` gives them, have one for the id and one for the title."""
+    return all(any(name in columns for name in _ROLES[role]) for role in ("id", "title"))
+
+
+def write_records(rows: Sequence[Row], warnings: list[str]) -> tuple[str, list[Clause]]:
+    """Return rows of a catalogue as text with a record Clause each; what is left out goes to `warnings`."""
+    columns = [next((name for name in names if name in rows[0]), None) for names in _ROLES.values()] if rows else []
+    if not rows or columns[0] is None or columns[1] is None:
+        return "", []
+    return _write_records(rows, _Columns(columns[0], columns[1], columns[2]), warnings)
+
+
+def catalog_key(name: object) -> str:
+    """Return a column name as records use it: lower case, underscores for all that is no letter or digit."""
+    return re.sub(r"[^\w]+", "_", str(name).strip().casefold()).strip("_")
+
+
 def _decode(path: Path) -> tuple[str, list[str]]:
     data = path.read_bytes()
     if not data.strip():
@@ -92,7 +110,7 @@ def _read_delimited(path: Path, text: str) -> tuple[list[Row], list[str]]:
     csv.field_size_limit(_FIELD_LIMIT)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        header = [_key(cell) for cell in next(reader)]
+        header = [catalog_key(cell) for cell in next(reader)]
         rows: list[Row] = []
         wrong: list[str] = []
         for cells in reader:
@@ -121,7 +139,7 @@ def _read_json_lines(text: str) -> tuple[list[Row], list[str]]:
             wrong.append(f"line {number} is not JSON: left out")
             continue
         if isinstance(value, dict):
-            rows.append({_key(name): item for name, item in value.items()})
+            rows.append({catalog_key(name): item for name, item in value.items()})
         else:
             wrong.append(f"line {number} is not a JSON object: left out")
     return rows, wrong
@@ -139,7 +157,7 @@ def _read_json(path: Path, text: str) -> tuple[list[Row], list[str]]:
         value = lists[0] if lists else [value]
     records = [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
     wrong = [] if len(records) == len(value) else [f"{len(value) - len(records)} items are no objects: left out"]
-    return [{_key(name): item for name, item in record.items()} for record in records], wrong
+    return [{catalog_key(name): item for name, item in record.items()} for record in records], wrong
 
 
 def _find_columns(path: Path, row: Row) -> _Columns:
@@ -187,9 +205,9 @@ def _attributes(row: Row, columns: _Columns) -> Iterator[tuple[str, AttributeVal
         nested = _nested(value)
         pairs = nested.items() if nested is not None else [(name, value)]
         for key, item in pairs:
-            typed = _typed(_key(str(key)), item)
+            typed = _typed(catalog_key(str(key)), item)
             if typed is not None:
-                yield _key(str(key)), typed
+                yield catalog_key(str(key)), typed
 
 
 def _nested(value: object) -> Mapping[str, object] | None:
@@ -229,10 +247,6 @@ def _plain(value: object) -> str:
         value = int(value)
     printable = "".join(sign if sign.isprintable() else " " for sign in str(value))
     return re.sub(r"\s+", " ", printable).strip()[:_MOST_VALUE_CHARACTERS]
-
-
-def _key(name: object) -> str:
-    return re.sub(r"[^\w]+", "_", str(name).strip().casefold()).strip("_")
 
 
 def _label(name: str) -> str:

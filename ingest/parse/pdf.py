@@ -3,8 +3,9 @@
 Rules: text is in PDFium's order, which follows the page's own; running headers, footers and page numbers are left out
 of the text altogether (`pdf_margins`); a word broken by a hyphen at a line end is mended where the document shows that
 it is one word, else it keeps its hyphen; a blank line stands where the page leaves clear space. No character is
-rewritten except one for one (`pdf_lines.readable`). Refuses to know where the file came from, who may read it, or
-what it is called.
+rewritten except one for one (`pdf_lines.readable`). A page that is an image, or whose text is garbled, is drawn and
+read by text recognition (`pdf_ocr`) where there is an engine; all other pages keep their text. Refuses to know where
+the file came from, who may read it, or what it is called.
 
 PDFium is not thread-safe: `PDFIUM_LOCK` is held for as long as a document is open, here and in `picture`.
 """
@@ -17,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pypdfium2
 import pypdfium2.raw as pdfium_c
@@ -26,22 +27,32 @@ from governance.errors import BadInput
 from ingest.clauses import find_clauses
 from ingest.documents import GlyphRun, Page, ParsedDocument
 from ingest.layout import Line
+from ingest.parse.ocr import HOW_TO_GET, OcrEngine, OcrMode, find_engine
 from ingest.parse.pdf_lines import Frame, PageText, PdfLine, join_numbers, mend_hyphens
 from ingest.parse.pdf_margins import without_margins
+from ingest.parse.pdf_ocr import DOTS_PER_INCH, LEAST_CONFIDENCE, Recognized, even_sizes, recognize
 from ingest.parse.pdf_tables import find_tables
 from ingest.parse.pdf_titles import choose_title
-from ingest.parse.pdf_warnings import page_warnings
+from ingest.parse.pdf_warnings import SURE_CONFIDENCE, is_garbled, page_warnings, recognition_warnings
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 MEDIA_TYPE = "application/pdf"
 PDFIUM_LOCK = threading.RLock()
 _HEAD_BYTES = 1024
 _MOST_PAGES = 20_000
+_MOST_PIXELS_A_SIDE = 6000  # of a page that is drawn for recognition
+_NOTHING_TO_READ = ", and no image that text recognition (OCR) could read; save it again from its source"
 _PARAGRAPH_GAP = 1.4  # a line distance this many times the usual one of the page begins a paragraph
 
 
 @dataclass(frozen=True)
 class _ReadPage:
-    """What was read of one page; `unread` where PDFium could not load it."""
+    """What was read of one page; `unread` where PDFium could not load it.
+
+    `images`: it has no text and an image. `confidence` is that of text recognition, None where the text is PDFium's.
+    """
 
     number: int
     width: float = 0.0
@@ -50,6 +61,12 @@ class _ReadPage:
     hyphens: frozenset[int] = frozenset()
     images: bool = False
     unread: bool = False
+    confidence: float | None = None
+
+    @property
+    def needs_recognition(self) -> bool:
+        """Whether its text is in an image, or is garbled."""
+        return self.images or is_garbled("\n".join(line.text for line in self.lines))
 
 
 @dataclass
@@ -89,8 +106,8 @@ class _Writer:
         start = self.length
         for piece in line.pieces:
             end = self.length + len(piece.text)
-            if piece.index >= 0 and piece.text:
-                self.runs.append(GlyphRun(self.length, end, line.page, piece.index))
+            if piece.text and (piece.index >= 0 or piece.box):
+                self.runs.append(GlyphRun(self.length, end, line.page, piece.index, piece.box))
             self._write(piece.text)
         self.tables = max(self.tables, table)
         self.lines.append(
@@ -113,19 +130,23 @@ class _Writer:
         self.length += len(text)
 
 
-def parse_pdf(path: Path) -> ParsedDocument:
+def parse_pdf(path: Path, *, ocr: OcrMode = "auto") -> ParsedDocument:
     """Read a PDF. Pages tile the text: each ends with a line end and the next begins right after it.
 
-    Raises BadInput where the file is empty, not a PDF, damaged, locked with a password, or has no text on any page.
+    `ocr` says whether pages without text that can be used are read by text recognition. Raises BadInput where the file
+    is empty, not a PDF, damaged, locked with a password, or has no text on any page.
     """
     with open_pdf(path) as document:
         read = [_read_page(document, index) for index in range(len(document))]
         stated_title = str(document.get_metadata_value("Title"))
+    waiting = [page.number for page in read if page.needs_recognition]
+    engine = find_engine() if waiting and ocr == "auto" else None
+    if engine is not None:
+        read = _recognized(path, read, engine)
+    advice = _advice(ocr, engine)
     if not any(page.lines for page in read):
-        raise BadInput(
-            f"{path.name} holds no text on any of its {len(read)} page(s); it looks like a scan: "
-            "run text recognition (OCR) on it and try again."
-        )
+        held = f"{path.name} holds no text on any of its {len(read)} page(s)"
+        raise BadInput(f"{held}; it looks like a scan: {advice}." if waiting else f"{held}{_NOTHING_TO_READ}.")
     kept = without_margins([(page.height, list(page.lines)) for page in read])
     mended = mend_hyphens(kept, [page.hyphens for page in read])
     writer = _Writer()
@@ -143,8 +164,63 @@ def parse_pdf(path: Path) -> ParsedDocument:
             {page.number: text[page.start : page.end] for page in pages},
             images=[page.number for page in read if page.images],
             unread=[page.number for page in read if page.unread],
+            advice=advice,
+        )
+        + recognition_warnings(
+            {page.number: page.confidence for page in read if page.confidence is not None},
+            engine=engine.name if engine else "",
         ),
     )
+
+
+def _advice(ocr: OcrMode, engine: OcrEngine | None) -> str:
+    """Return what to do about a page that has no text that can be used."""
+    if ocr == "never":
+        return "text recognition (OCR) is switched off; set PROVENANT_INGEST__OCR=auto and ingest the file again"
+    if engine is None:
+        return HOW_TO_GET
+    return "text recognition (OCR) found nothing to rely on; scan it again, upright and clear"
+
+
+def _recognized(path: Path, pages: Sequence[_ReadPage], engine: OcrEngine) -> list[_ReadPage]:
+    """Read the pages that need it from their pictures. The file is not held open while the engine works."""
+    read = [_recognized_page(path, page, engine) if page.needs_recognition else page for page in pages]
+    positions = [position for position, page in enumerate(read) if page.confidence is not None]
+    even = even_sizes([read[position].lines for position in positions])
+    for position, lines in zip(positions, even, strict=True):
+        read[position] = replace(read[position], lines=lines)
+    return read
+
+
+def _recognized_page(path: Path, page: _ReadPage, engine: OcrEngine) -> _ReadPage:
+    """Return a page as the engine reads it, or as it was where that is nothing to rely on."""
+    found = recognize_page(path, page.number, engine)
+    if not found.lines or found.confidence < LEAST_CONFIDENCE:
+        return page
+    return replace(page, lines=found.lines, hyphens=frozenset(), images=False, confidence=found.confidence)
+
+
+def recognize_page(path: Path, number: int, engine: OcrEngine) -> Recognized:
+    """Read the picture of a page (1-based), once more with more dots where it is not sure, and return the surer one."""
+    best = Recognized()
+    for dots_per_inch in DOTS_PER_INCH:
+        image, scale = draw_grey_page(path, number, dots_per_inch=dots_per_inch)
+        found = recognize(engine, image, page=number, scale=scale)
+        best = max(best, found, key=lambda one: one.confidence)
+        if best.confidence >= SURE_CONFIDENCE:
+            break
+    return best
+
+
+def draw_grey_page(path: Path, number: int, *, dots_per_inch: int) -> tuple[Image, float]:
+    """Return the picture of a page (1-based) that recognition reads, and its scale in pixels a point."""
+    with open_pdf(path) as document:
+        page = document[number - 1]
+        frame = page_frame(page)
+        scale = min(dots_per_inch / 72, _MOST_PIXELS_A_SIDE / max(frame.width, frame.height, 1.0))
+        image: Image = page.render(scale=scale, grayscale=True).to_pil()
+        page.close()
+    return image, scale
 
 
 @contextmanager

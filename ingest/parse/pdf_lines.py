@@ -23,6 +23,7 @@ from typing import Any
 
 import pypdfium2.raw as pdfium_c
 
+Box = tuple[float, float, float, float]  # left, top, right, bottom in points from the top left of the shown page
 LINE_END_HYPHEN = "\ufffe"
 _NO_MEANING = "\ufffd"
 _BULLETS = "\uf0b7\uf0a7\uf0d8\uf06e\uf0a8\uf076\uf0fc\uf06f\uf071\uf0be\uf077\uf0df\uf0e0\uf09f\uf0ae\uf0b0"
@@ -89,10 +90,14 @@ class Frame:
 
 @dataclass(frozen=True)
 class Piece:
-    """Characters of a line that follow each other in PDFium's text from `index` on; -1 for text that we added."""
+    """Characters of a line that follow each other in PDFium's text from `index` on; -1 for text that is not in it.
+
+    `box` is the place of a word that was read by text recognition, and None for all others.
+    """
 
     text: str
     index: int
+    box: Box | None = None
 
 
 @dataclass(frozen=True)

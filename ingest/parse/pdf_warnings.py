@@ -1,4 +1,4 @@
-"""Say which pages of a document cannot be trusted: no text, or text that is no language.
+"""Say which pages of a document cannot be trusted: no text, text that is no language, or text that was recognised.
 
 A font without a map to Unicode gives words such as "HFHPEHU". A page of more than 60 words is called garbled when
 fewer than 5 % of them are common words of a European language and its vowels are too few or too many for one (a list
@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 _FEWEST_WORDS = 60
 _COMMON_SHARE = 0.05
 _MEANINGLESS_SHARE = 0.1
+_FEWEST_MEANINGLESS = 40  # characters; enough to judge a page that has few words because its spaces are garbled too
+SURE_CONFIDENCE = 0.85  # pages of text recognition below it are named
 _LEAST_VOWELS, _MOST_VOWELS = 0.25, 0.6  # of the letters; English has 0.38
 _NO_MEANING = "\ufffd"
 _LATIN_WORD = re.compile(r"[a-z]+")
@@ -27,30 +29,49 @@ _COMMON = frozenset(_COMMON_WORDS.split())
 
 
 def page_warnings(
-    texts: Mapping[int, str], *, images: Sequence[int] = (), unread: Sequence[int] = ()
+    texts: Mapping[int, str], *, images: Sequence[int] = (), unread: Sequence[int] = (), advice: str
 ) -> tuple[str, ...]:
-    """Return one sentence for each kind of trouble. `texts` maps page numbers to the text of the page."""
+    """Return one sentence for each kind of trouble. `texts` maps page numbers to the text of the page.
+
+    `advice` says what can be done about pages without text that can be used.
+    """
     garbled = [number for number, text in texts.items() if is_garbled(text)]
     warnings: list[str] = []
     if unread:
         warnings.append(f"{_pages(unread)} could not be read; the text goes on without.")
     if images:
-        warnings.append(f"{_pages(images)} {'has' if len(images) == 1 else 'have'} no text (an image?).")
+        warnings.append(f"{_pages(images)} {'has' if len(images) == 1 else 'have'} no text (an image?): {advice}.")
     if garbled:
         looks = "looks" if len(garbled) == 1 else "look"
         warnings.append(
-            f"{_pages(garbled)} {looks} garbled (the font has no map to letters): do not trust this text; "
-            "run text recognition (OCR) on the file."
+            f"{_pages(garbled)} {looks} garbled (the font has no map to letters): do not trust this text; {advice}."
         )
     return tuple(warnings)
+
+
+def recognition_warnings(confidences: Mapping[int, float], *, engine: str) -> tuple[str, ...]:
+    """Say which pages were read by text recognition, how sure it is, and which pages to look at first."""
+    if not confidences:
+        return ()
+    mean = sum(confidences.values()) / len(confidences)
+    unsure = [number for number, confidence in confidences.items() if confidence < SURE_CONFIDENCE]
+    was = "was" if len(confidences) == 1 else "were"
+    told = f"{_pages(list(confidences))} {was} read by text recognition ({engine}, mean confidence {mean:.0%})"
+    if not unsure:
+        return (f"{told}: check figures and names on the page.",)
+    return (
+        f"{told}: check figures and names on the page.",
+        f"{_pages(unsure)} {'is' if len(unsure) == 1 else 'are'} below a confidence of {SURE_CONFIDENCE:.0%}: "
+        "compare this text with the page before you rely on it.",
+    )
 
 
 def is_garbled(text: str) -> bool:
     """Whether a page's text is no language that can be read."""
     words = text.split()
-    if len(words) <= _FEWEST_WORDS // 4:
-        return False
     meaningless = text.count(_NO_MEANING)
+    if len(words) <= _FEWEST_WORDS // 4 and meaningless < _FEWEST_MEANINGLESS:
+        return False
     if meaningless > _MEANINGLESS_SHARE * sum(map(len, words)):
         return True
     plain = _LATIN_WORD.findall(text.lower())

@@ -1,7 +1,8 @@
 """Draw a PDF page with spans of the document's text marked on it.
 
 A span is found through its GlyphRuns, never by searching for its words, so the mark is on the very glyphs that the
-text came from. Rotation and crop box are respected: boxes are in points from the top left of the page as it is shown.
+text came from; of text that was read by recognition, whole words are marked. Rotation and crop box are respected:
+boxes are in points from the top left of the page as it is shown.
 Characters without a run (a separator between cells) are not marked. Holds `PDFIUM_LOCK` while a file is open; knows
 nothing of documents, Clauses or users.
 """
@@ -53,7 +54,7 @@ def draw_page(
     with open_pdf(path) as document:
         loaded = _load(document, page, path)
         frame = page_frame(loaded)
-        boxes = _boxes(loaded, frame, _index_ranges(page, spans, runs))
+        boxes = _boxes(loaded, frame, _index_ranges(page, spans, runs)) + _word_boxes(page, spans, runs)
         scale = min(scale, _MOST_PIXELS_A_SIDE / max(frame.width, frame.height, 1.0))
         image = loaded.render(scale=scale).to_pil().convert("RGB")
         loaded.close()
@@ -66,7 +67,7 @@ def find_boxes(path: Path, *, page: int, spans: Sequence[tuple[int, int]], runs:
     """Return the rectangles that `draw_page` marks; () where no part of a span is on the page."""
     with open_pdf(path) as document:
         loaded = _load(document, page, path)
-        boxes = _boxes(loaded, page_frame(loaded), _index_ranges(page, spans, runs))
+        boxes = _boxes(loaded, page_frame(loaded), _index_ranges(page, spans, runs)) + _word_boxes(page, spans, runs)
         loaded.close()
     return boxes
 
@@ -84,7 +85,7 @@ def _index_ranges(page: int, spans: Sequence[tuple[int, int]], runs: Sequence[Gl
     """Return the parts of PDFium's page text that the spans cover, as [first, end) text indices, joined."""
     covered: list[tuple[int, int]] = []
     for run in runs:
-        if run.page != page:
+        if run.page != page or run.box is not None:
             continue
         for start, end in spans:
             first, last = max(start, run.start), min(end, run.end)
@@ -97,6 +98,17 @@ def _index_ranges(page: int, spans: Sequence[tuple[int, int]], runs: Sequence[Gl
         else:
             ranges.append((first, last))
     return ranges
+
+
+def _word_boxes(page: int, spans: Sequence[tuple[int, int]], runs: Sequence[GlyphRun]) -> tuple[Box, ...]:
+    """Return the boxes of the words that were read by recognition and that the spans touch."""
+    return tuple(
+        Box(*run.box)
+        for run in runs
+        if run.page == page
+        and run.box is not None
+        and any(max(start, run.start) < min(end, run.end) for start, end in spans)
+    )
 
 
 def _boxes(loaded: Any, frame: Frame, ranges: list[tuple[int, int]]) -> tuple[Box, ...]:

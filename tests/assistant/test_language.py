@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from assistant.language import language_note, language_of
+from assistant.language import language_note
+from ingest.language import language_of
 
 
 @pytest.mark.parametrize(

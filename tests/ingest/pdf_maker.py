@@ -51,10 +51,13 @@ def table(rows: Sequence[Sequence[str]], *, top: float, lefts: Sequence[float], 
     return Sheet(words, [*across, *down])
 
 
-def make_pdf(path: Path, sheets: Sequence[Sheet], *, title: str = "") -> Path:
-    """Write the PDF and return its path."""
+def make_pdf(path: Path, sheets: Sequence[Sheet], *, title: str = "", garbled: bool = False) -> Path:
+    """Write the PDF and return its path. `garbled`: the text of what is not bold is wrong, its looks are right."""
     objects = ["<< /Type /Catalog /Pages 2 0 R >>", "", _font("Helvetica"), _font("Helvetica-Bold")]
     objects.append(f"<< /Title ({title}) >>")
+    if garbled:
+        objects[2] = objects[2].replace(" >>", " /ToUnicode 6 0 R >>")
+        objects.append(f"<< /Length {len(_WRONG_LETTERS)} >>\nstream\n{_WRONG_LETTERS}\nendstream")
     kids = []
     for sheet in sheets:
         content = _content(sheet)
@@ -64,6 +67,12 @@ def make_pdf(path: Path, sheets: Sequence[Sheet], *, title: str = "") -> Path:
     objects[1] = f"<< /Type /Pages /Kids [{' '.join(kids)}] /Count {len(kids)} >>"
     path.write_bytes(_file(objects))
     return path
+
+
+_WRONG_LETTERS = """/CIDInit /ProcSet findresource begin begincmap
+1 begincodespacerange <00> <FF> endcodespacerange
+1 beginbfrange <20> <7E> <003D> endbfrange
+endcmap end"""
 
 
 def _font(name: str) -> str:

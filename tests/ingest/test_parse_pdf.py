@@ -249,19 +249,22 @@ def test_without_any_sign_the_title_is_the_stem(tmp_path: Path) -> None:
 def test_a_page_that_is_an_image_is_named_in_a_warning(tmp_path: Path) -> None:
     image = "q 100 0 0 100 72 600 cm BI /W 1 /H 1 /CS /G /BPC 8 ID \xff EI Q"
     path = make_pdf(tmp_path / "mixed.pdf", [Sheet(paragraph(*PROSE)), Sheet(raw=image)])
-    assert parse_pdf(path).warnings == ("page 2 has no text (an image?).",)
+    [warning] = parse_pdf(path, ocr="never").warnings
+    assert warning.startswith("page 2 has no text (an image?): text recognition (OCR) is switched off; set")
 
 
 def test_words_of_no_language_are_called_garbled() -> None:
     assert is_garbled("(DFK RI WKH FHUWLILFDWLRQ DXWKRULWLHV LV DXGLWHG HYHU\\ \\HDU DQG WKH UHSRUW " * 8)
     assert is_garbled("\ufffd\ufffdab " * 40)
+    assert is_garbled("\ufffdab\ufffdcd" * 20)
+    assert not is_garbled("\ufffd \ufffd")
     assert not is_garbled(" ".join(PROSE * 4))
     assert not is_garbled("Adelaide Brisbane Canberra Darwin Hobart Melbourne Perth Sydney " * 10)
 
 
-def test_a_scan_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    path = make_pdf(tmp_path / "scan.pdf", [Sheet(), Sheet()])
-    with pytest.raises(BadInput, match=r"scan\.pdf holds no text on any of its 2 page\(s\).*OCR"):
+def test_a_document_without_anything_to_read_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    path = make_pdf(tmp_path / "blank.pdf", [Sheet(), Sheet()])
+    with pytest.raises(BadInput, match=r"blank\.pdf holds no text on any of its 2 page\(s\), and no image .*save it"):
         parse_pdf(path)
 
 

@@ -167,11 +167,23 @@ def test_unreadable_files_fail_with_a_reason(tools: IngestTools, folder: Path) -
     assert statuses(ingest(tools, folder))["leave.txt"] == "failed"
 
 
-def test_links_out_of_the_folder_are_not_followed(tools: IngestTools, folder: Path, tmp_path: Path) -> None:
+def test_links_out_of_the_folder_are_refused_by_name(tools: IngestTools, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "secret.txt").write_text("outside")
+    (tmp_path / "secrets").mkdir()
     (folder / "link.txt").symlink_to(tmp_path / "secret.txt")
+    (folder / "folder").symlink_to(tmp_path / "secrets")
+    (folder / "nothing.txt").symlink_to(folder / "not-there.txt")
+    (folder / "loop.txt").symlink_to(folder / "loop.txt")
     (folder / "inside.txt").symlink_to(folder / "leave.txt")
-    assert set(statuses(ingest(tools, folder))) == {"goods.csv", "leave.txt", "travel.md", "inside.txt"}
+    (folder / ".hidden").symlink_to(tmp_path / "secrets")
+    report = ingest(tools, folder)
+    refused = {outcome.document: outcome.reason for outcome in report.documents if outcome.status == "refused"}
+    assert set(refused) == {"link.txt", "folder", "nothing.txt", "loop.txt"}
+    assert "leads out of the folder" in refused["link.txt"]
+    assert "leads out of the folder" in refused["folder"]
+    assert "not there" in refused["nothing.txt"]
+    added = {name for name, status in statuses(report).items() if status == "added"}
+    assert added == {"goods.csv", "leave.txt", "travel.md", "inside.txt"}
 
 
 def test_missing_paths_and_bad_names_change_nothing(tools: IngestTools, folder: Path) -> None:
