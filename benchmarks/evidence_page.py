@@ -163,7 +163,9 @@ def number(value: float, style: str) -> str:
         case "times":
             return f"{value:.1f} x"
         case _:
-            return f"{value:,.{0 if value >= 100 else 1 if value >= 10 else 2}f}" + (f" {style}" if style else "")
+            is_count = not style and float(value).is_integer()
+            decimals = 0 if value >= 100 or is_count else 1 if value >= 10 else 2
+            return f"{value:,.{decimals}f}" + (f" {style}" if style else "")
 
 
 def goal_words(row: Row) -> str:
