@@ -23,7 +23,6 @@ from typing import Literal
 from governance.digests import digest_file
 from governance.errors import BadInput, ProvenantError
 from governance.locks import hold
-from ingest.parse import PARSER
 from ingest.publish import IngestTools, Progress, chunks_name, publish, read_version, with_parser
 from ingest.sources import SourceFile, find_sources, folder_roots
 from ingest.versions import ALWAYS, Version, add_version, read_corpus, remove_document
@@ -163,8 +162,8 @@ def _read_source(
 def _is_current(version: Version, labels: tuple[str, ...], effective: date | None, tools: IngestTools) -> bool:
     """Tell whether nothing about a version would change by reading its source again."""
     dated = effective is None or effective == version.effective_from
-    read = tools.artefacts.has_chunks(version.digest, chunks_name(version.document, tools.cutter))
-    return version.parser == PARSER and version.labels == labels and dated and read
+    read = tools.artefacts.has_chunks(version.digest, chunks_name(version.document, tools))
+    return version.parser == tools.parser_key(version.document) and version.labels == labels and dated and read
 
 
 def _remove_missing(

@@ -29,7 +29,7 @@ from ingest.documents import ParsedDocument
 from ingest.embed import Embedder
 from ingest.index import Entry, IndexEngine
 from ingest.isolation import PARSER_FUNCTION, Caps, IsolatedParser
-from ingest.parse import PARSER
+from ingest.parse import parser_key
 from ingest.summary import gather_summary, keep_summary, summary_path
 from ingest.versions import Corpus, Version, indexed_versions, read_corpus, snapshot_digest, write_corpus
 
@@ -71,6 +71,10 @@ class IngestTools:
     def cutter(self) -> str:
         """Return the name of how Chunks are cut and embedded here."""
         return cutter_digest(budget=self.settings.ingest.chunk_tokens, embedder=self.embedder.digest)
+
+    def parser_key(self, document: str) -> str:
+        """Return what decides how a document is read here, beside its content."""
+        return parser_key(document, ocr=self.settings.ingest.ocr)
 
 
 @contextmanager
@@ -167,22 +171,23 @@ def read_version(
 
     Raises BadInput where the source cannot be read.
     """
-    if tools.artefacts.has_parsed(digest, PARSER):
-        parsed = tools.artefacts.parsed(digest, PARSER)
+    parser = tools.parser_key(document)
+    if tools.artefacts.has_parsed(digest, parser):
+        parsed = tools.artefacts.parsed(digest, parser)
     else:
         parsed = _parse(path, tools)
-        tools.artefacts.keep_parsed(digest, PARSER, parsed)
-    name = chunks_name(document, tools.cutter)
+        tools.artefacts.keep_parsed(digest, parser, parsed)
+    name = chunks_name(document, tools)
     stored = tools.artefacts.chunks(digest, name)
     if stored is None:
         budget = min(tools.settings.ingest.chunk_tokens, tools.embedder.max_tokens - 2)
-        chunks = cut_chunks(parsed, ChunkSource(document, digest, PARSER), tokens=tools.embedder, budget=budget)
+        chunks = cut_chunks(parsed, ChunkSource(document, digest, parser), tokens=tools.embedder, budget=budget)
         stored = chunks, _embed(chunks, tools.embedder, tell)
         tools.artefacts.keep_chunks(digest, name, *stored)
     return Version(
         document=document,
         digest=digest,
-        parser=PARSER,
+        parser=parser,
         title=parsed.title,
         media_type=parsed.media_type,
         pages=len(parsed.pages),
@@ -207,9 +212,9 @@ def _embed(chunks: Sequence[Chunk], embedder: Embedder, tell: Callable[[float], 
     return np.concatenate(batches) if batches else np.zeros((0, embedder.dimension), dtype=np.float32)
 
 
-def chunks_name(document: str, cutter: str) -> str:
-    """Return the name under which a document's Chunks are kept: they carry its name and how they were cut."""
-    return f"chunks-{short(digest_value([document, cutter, PARSER]), 24)}"
+def chunks_name(document: str, tools: IngestTools) -> str:
+    """Return the name under which a document's Chunks are kept: they carry its name and how they were read and cut."""
+    return f"chunks-{short(digest_value([document, tools.cutter, tools.parser_key(document)]), 24)}"
 
 
 def generation_name(collection: str, snapshot: str, cutter: str) -> str:
@@ -263,7 +268,7 @@ def _entries(corpus: Corpus, tools: IngestTools) -> Iterator[Entry]:
 
 def _chunks_of(version: Version, tools: IngestTools) -> tuple[list[Chunk], Matrix]:
     """Return a version's Chunks; cut anew from its kept source after a change of parser, cutter or embedder."""
-    name = chunks_name(version.document, tools.cutter)
+    name = chunks_name(version.document, tools)
     stored = tools.artefacts.chunks(version.digest, name)
     if stored is None:
         read_version(version.document, tools.artefacts.source(version.digest), version.digest, tools)

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from governance.digests import digest_value, short
 from governance.errors import BadInput
@@ -32,14 +32,13 @@ from ingest.parse.catalog import parse_catalog
 from ingest.parse.docx import parse_docx
 from ingest.parse.email import parse_email
 from ingest.parse.html import parse_html
-from ingest.parse.ocr import OcrMode
+from ingest.parse.ocr import OcrMode, find_engine
 from ingest.parse.pdf import parse_pdf
 from ingest.parse.pptx import parse_pptx
 from ingest.parse.text import parse_markdown, parse_text
 from ingest.parse.xlsx import parse_xlsx
 
 PARSER_VERSION = 2
-PARSER = short(digest_value({"parser": PARSER_VERSION}), 16)
 
 _PARSERS: dict[str, Callable[[Path], ParsedDocument]] = {
     ".pdf": parse_pdf,
@@ -60,6 +59,16 @@ _PARSERS: dict[str, Callable[[Path], ParsedDocument]] = {
     ".xhtml": parse_html,
     ".eml": parse_email,
 }
+
+
+def parser_key(document: str, *, ocr: OcrMode) -> str:
+    """Return what decides a parse beside the file, by the document's name: equal keys, equal texts.
+
+    A PDF is read again once text recognition is there, was renewed or is switched off.
+    """
+    recognises = ocr == "auto" and _PARSERS.get(PurePath(document).suffix.lower()) is parse_pdf
+    engine = find_engine() if recognises else None
+    return short(digest_value({"parser": PARSER_VERSION, "ocr": engine.name if engine else ""}), 16)
 
 
 def parse_file(path: Path, *, ocr: OcrMode = "auto") -> ParsedDocument:

@@ -297,3 +297,14 @@ def test_small_print_is_read_again_with_more_dots(tmp_path: Path) -> None:
     small = [words for row in range(10) for words in paragraph(*PROSE, top=700 - 30 * row, size=5)]
     path = make_pdf(tmp_path / "small.pdf", [Sheet(small)], garbled=True)
     assert parse_pdf(path).text.count(" ".join(PROSE[0].split()[:6])) >= 9
+
+
+def test_a_pdf_is_read_again_once_text_recognition_came_or_went(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ingest.parse as parsers
+
+    with_engine = parsers.parser_key("a.pdf", ocr="auto")
+    monkeypatch.setattr(parsers, "find_engine", lambda: None)
+    without = parsers.parser_key("a.pdf", ocr="auto")
+    assert (with_engine == without) == (find_engine() is None)
+    assert parsers.parser_key("a.pdf", ocr="never") == without
+    assert parsers.parser_key("a.md", ocr="auto") == parsers.parser_key("a.md", ocr="never")
