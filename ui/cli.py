@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from ui import cli_answers, cli_clauses, cli_corpus, cli_evaluate, cli_finetune, cli_releases, cli_system
+from ui import cli_answers, cli_clauses, cli_corpus, cli_documents, cli_evaluate, cli_finetune, cli_releases, cli_system
 from ui.terminal import errors_as_sentences
 
 app = typer.Typer(
@@ -20,7 +20,17 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for commands in (cli_corpus, cli_answers, cli_clauses, cli_evaluate, cli_finetune, cli_releases, cli_system):
+_ALL = (
+    cli_corpus,
+    cli_answers,
+    cli_documents,
+    cli_clauses,
+    cli_evaluate,
+    cli_finetune,
+    cli_releases,
+    cli_system,
+)
+for commands in _ALL:
     commands.register(app)
 
 
