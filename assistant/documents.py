@@ -46,12 +46,13 @@ class DocumentTexts:
 
     def parsed(self, document: str, version: str) -> ParsedDocument:
         """Return the parsed text of a version. Raises NotFound or Damaged."""
+        parser = self._record(document, version).parser  # a version that was read anew has another text
         with self._lock:
-            key = (document, version)
+            key = (version, parser)
             if key in self._parsed:
                 self._parsed.move_to_end(key)
                 return self._parsed[key]
-        parsed = self._artefacts.parsed(version, self._record(document, version).parser)
+        parsed = self._artefacts.parsed(version, parser)
         with self._lock:
             self._parsed[key] = parsed
             while len(self._parsed) > _IN_MEMORY:

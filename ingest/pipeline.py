@@ -162,8 +162,9 @@ def _read_source(
 def _is_current(version: Version, labels: tuple[str, ...], effective: date | None, tools: IngestTools) -> bool:
     """Tell whether nothing about a version would change by reading its source again."""
     dated = effective is None or effective == version.effective_from
-    read = tools.artefacts.has_chunks(version.digest, chunks_name(version.document, tools))
-    return version.parser == tools.parser_key(version.document) and version.labels == labels and dated and read
+    parser = tools.parser_key(version.document)
+    read = tools.artefacts.has_chunks(version.digest, chunks_name(version.document, tools.cutter, parser))
+    return version.parser == parser and version.labels == labels and dated and read
 
 
 def _remove_missing(

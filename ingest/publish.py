@@ -177,13 +177,7 @@ def read_version(
     else:
         parsed = _parse(path, tools)
         tools.artefacts.keep_parsed(digest, parser, parsed)
-    name = chunks_name(document, tools)
-    stored = tools.artefacts.chunks(digest, name)
-    if stored is None:
-        budget = min(tools.settings.ingest.chunk_tokens, tools.embedder.max_tokens - 2)
-        chunks = cut_chunks(parsed, ChunkSource(document, digest, parser), tokens=tools.embedder, budget=budget)
-        stored = chunks, _embed(chunks, tools.embedder, tell)
-        tools.artefacts.keep_chunks(digest, name, *stored)
+    stored = _cut(ChunkSource(document, digest, parser), parsed, tools, tell)
     return Version(
         document=document,
         digest=digest,
@@ -195,6 +189,20 @@ def read_version(
         chunks=len(stored[0]),
         warnings=parsed.warnings,
     )
+
+
+def _cut(
+    source: ChunkSource, parsed: ParsedDocument, tools: IngestTools, tell: Callable[[float], None] = lambda _: None
+) -> tuple[list[Chunk], Matrix]:
+    """Return a text's Chunks with their vectors, kept from an earlier run or made now and kept."""
+    name = chunks_name(source.document, tools.cutter, source.parser)
+    stored = tools.artefacts.chunks(source.version, name)
+    if stored is None:
+        budget = min(tools.settings.ingest.chunk_tokens, tools.embedder.max_tokens - 2)
+        chunks = cut_chunks(parsed, source, tokens=tools.embedder, budget=budget)
+        stored = chunks, _embed(chunks, tools.embedder, tell)
+        tools.artefacts.keep_chunks(source.version, name, *stored)
+    return stored
 
 
 def _parse(path: Path, tools: IngestTools) -> ParsedDocument:
@@ -212,9 +220,9 @@ def _embed(chunks: Sequence[Chunk], embedder: Embedder, tell: Callable[[float], 
     return np.concatenate(batches) if batches else np.zeros((0, embedder.dimension), dtype=np.float32)
 
 
-def chunks_name(document: str, tools: IngestTools) -> str:
+def chunks_name(document: str, cutter: str, parser: str) -> str:
     """Return the name under which a document's Chunks are kept: they carry its name and how they were read and cut."""
-    return f"chunks-{short(digest_value([document, tools.cutter, tools.parser_key(document)]), 24)}"
+    return f"chunks-{short(digest_value([document, cutter, parser]), 24)}"
 
 
 def generation_name(collection: str, snapshot: str, cutter: str) -> str:
@@ -267,15 +275,13 @@ def _entries(corpus: Corpus, tools: IngestTools) -> Iterator[Entry]:
 
 
 def _chunks_of(version: Version, tools: IngestTools) -> tuple[list[Chunk], Matrix]:
-    """Return a version's Chunks; cut anew from its kept source after a change of parser, cutter or embedder."""
-    name = chunks_name(version.document, tools)
-    stored = tools.artefacts.chunks(version.digest, name)
-    if stored is None:
-        read_version(version.document, tools.artefacts.source(version.digest), version.digest, tools)
-        stored = tools.artefacts.chunks(version.digest, name)
-    if stored is None:
-        raise ProvenantError(f"The chunks of {version.document} could not be kept in {tools.artefacts.root}.")
-    return stored
+    """Return a version's Chunks of the text that it was read to; cut anew after a change of cutter or embedder.
+
+    Only an ingest of the source reads a version in another way: what stays must not depend on this machine's parsers.
+    """
+    source = ChunkSource(version.document, version.digest, version.parser)
+    stored = tools.artefacts.chunks(version.digest, chunks_name(version.document, tools.cutter, version.parser))
+    return stored or _cut(source, tools.artefacts.parsed(version.digest, version.parser), tools)
 
 
 def _delete_unless_open(generation: str, engine: IndexEngine) -> bool:

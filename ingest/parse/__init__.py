@@ -66,9 +66,10 @@ def parser_key(document: str, *, ocr: OcrMode) -> str:
 
     A PDF is read again once text recognition is there, was renewed or is switched off.
     """
-    recognises = ocr == "auto" and _PARSERS.get(PurePath(document).suffix.lower()) is parse_pdf
+    ending = PurePath(document).suffix.lower()
+    recognises = ocr == "auto" and _PARSERS.get(ending) is parse_pdf
     engine = find_engine() if recognises else None
-    return short(digest_value({"parser": PARSER_VERSION, "ocr": engine.name if engine else ""}), 16)
+    return short(digest_value({"parser": PARSER_VERSION, "as": ending, "ocr": engine.name if engine else ""}), 16)
 
 
 def parse_file(path: Path, *, ocr: OcrMode = "auto") -> ParsedDocument:

@@ -15,6 +15,7 @@ from xml.parsers import expat
 
 from governance.errors import BadInput
 
+_DOCUMENT_TYPE = b"<!doctype"
 _HEAD = b"PK"
 _MEGABYTE = 1024 * 1024
 _MOST_ENTRIES = 20_000
@@ -37,7 +38,7 @@ def check_archive(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             _check_contents(path.name, archive.infolist())
             for entry in archive.infolist():
-                if _declares_type(archive, entry):
+                if _holds_type(archive, entry):
                     raise BadInput(
                         f"{path.name} declares a document type in {_shown(entry)}, as no office program does and as "
                         f"is done to attack readers of XML: {_SAVE_ANEW}."
@@ -75,6 +76,14 @@ def _check_entry(name: str, entry: zipfile.ZipInfo) -> None:
         )
 
 
+def _holds_type(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bool:
+    """Tell whether an entry declares a document type; one that nobody can unpack does not, and hides no other."""
+    try:
+        return _declares_type(archive, entry)
+    except _DAMAGED:
+        return False
+
+
 def _declares_type(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bool:
     """Tell whether an entry is XML with a document type; read up to its first element, in whatever encoding."""
     met: list[str] = []
@@ -85,7 +94,9 @@ def _declares_type(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bool:
         while not met and (block := file.read(_BLOCK_BYTES)):
             try:
                 parser.Parse(block, False)
-            except (expat.ExpatError, LookupError):  # LookupError: an encoding that is not known
+            except (LookupError, ValueError):  # an encoding that is not known, or of several bytes a sign
+                return _DOCUMENT_TYPE in block.lower()
+            except expat.ExpatError:
                 break  # no XML, or none that anybody could read further
     return "type" in met[:1]
 

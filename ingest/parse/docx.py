@@ -24,6 +24,7 @@ WORD = Kind("Word document", ".docx", "word/document.xml", "docx", "python-docx"
 _HEADING_STYLE = re.compile(r"heading (?P<level>[1-9])$", re.I)
 _CONTENTS_STYLE = re.compile(r"(?:toc|table of figures)\b", re.I)
 _BODY_LEVEL = 9  # the outline level of what is no heading
+_FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"  # the same again, for old programs
 _LEFT_OUT = {"del", "moveFrom", "pPr", "rPr", "delText", "instrText", "delInstrText", "Fallback", "txbxContent", "rt"}
 _WRAPPERS = {"sdt", "sdtContent", "ins", "moveTo", "customXml", "smartTag"}
 _OFF = {"0", "false", "off"}
@@ -146,7 +147,8 @@ class _Reader:
         merged = cell.find(f"{W}tcPr/{W}vMerge")
         if merged is not None and merged.get(f"{W}val", "continue") == "continue":
             return [""] * (spanned + 1)
-        text = " ".join("".join(self._pieces(one, notes)) for one in cell.iter(f"{W}p"))
+        shown = (one for one in cell.iter(f"{W}p") if next(one.iterancestors(_FALLBACK), None) is None)
+        text = " ".join("".join(self._pieces(one, notes)) for one in shown)
         return [text, *[""] * spanned]
 
 

@@ -111,7 +111,8 @@ class HtmlReader:
         hidden = [why for one in element.iterdescendants() if (why := _reason_left_out(one)) and _has_text(one)]
         self.left_out.update(hidden)
         for caption in element.iterchildren("caption"):
-            self.writing.block("".join(caption.itertext()), Look(plain=True))
+            if _reason_left_out(caption) is None:
+                self.writing.block("".join(_cell_text(caption)), Look(plain=True))
         self.writing.table(rows)
         return True
 
@@ -235,7 +236,16 @@ def _rows(table: Any) -> list[list[str]] | None:
     if frame or any(inner is not table for inner in table.iter("table", *_HEADINGS)):
         return None
     below: dict[int, int] = {}  # column -> rows that a cell above still takes there
-    return [_cells(row, below) for row in table.iter("tr") if _reason_left_out(row) is None]
+    return [_cells(row, below) for row in table.iter("tr") if _is_shown(row, table)]
+
+
+def _is_shown(element: Any, table: Any) -> bool:
+    """Tell whether neither an element nor what it lies in, up to its table, is left out."""
+    while element is not table:
+        if _reason_left_out(element) is not None:
+            return False
+        element = element.getparent()
+    return True
 
 
 def _cells(row: Any, below: dict[int, int]) -> list[str]:

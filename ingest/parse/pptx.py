@@ -46,7 +46,7 @@ def parse_pptx(path: Path) -> ParsedDocument:
 def _write_slide(writing: Writing, slide: Any, number: int) -> None:
     title = slide.shapes.title
     named = clean(title.text_frame.text) if title is not None else ""
-    shapes = [shape for shape in _shapes(slide.shapes) if title is None or shape.shape_id != title.shape_id]
+    shapes = [shape for shape in _shapes(slide.shapes) if title is None or shape.element is not title.element]
     notes = _paragraphs(slide.notes_slide.notes_text_frame) if slide.has_notes_slide else []
     if not named and not notes and not any(_holds_text(shape) for shape in shapes):
         return

@@ -9,6 +9,7 @@ never run: only values are read.
 from __future__ import annotations
 
 import datetime
+import re
 import warnings as python_warnings
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -28,6 +29,7 @@ _MOST_CELLS = 1_000_000  # of one workbook
 _MOST_BLANK_ROWS = 1000  # together; a sheet that goes on below them was filled by mistake or malice
 _LEAST_RECORDS = 0.9  # a sheet is a catalogue where this share of its rows can be records
 _BLOCK_BYTES = 1 << 20
+_LITERAL = re.compile(r'"[^"]*"|\\.')  # signs that a number format shows as they are
 
 _Sheet = list[list[object]]
 
@@ -116,7 +118,7 @@ def _shown(cell: Any) -> object:
 
 
 def _percent(cell: Any, value: float) -> object:
-    form = getattr(cell, "number_format", None) or ""
+    form = _LITERAL.sub("", getattr(cell, "number_format", None) or "")
     return f"{value * 100:.12g}%" if "%" in form else value
 
 

@@ -98,3 +98,13 @@ def test_a_document_type_behind_a_long_comment_is_found(tmp_path: Path) -> None:
     hidden = LAUGHS.replace("<!DOCTYPE", f"<!--{'x' * 100_000}--><!DOCTYPE")
     with pytest.raises(BadInput, match="document type"):
         check_archive(archive(tmp_path / "a.docx", a_dot_xml=hidden + "y" * 2000))
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "shift_jis"])
+def test_a_document_type_behind_or_in_an_encoding_that_is_not_read_is_found(tmp_path: Path, encoding: str) -> None:
+    odd = f'<?xml version="1.0" encoding="{encoding}"?><a/>'
+    with pytest.raises(BadInput, match="document type"):
+        check_archive(archive(tmp_path / "behind.docx", **{"a.xml": odd, "b.xml": LAUGHS}))
+    told = LAUGHS.replace('version="1.0"', f'version="1.0" encoding="{encoding}"')
+    with pytest.raises(BadInput, match="document type"):
+        check_archive(archive(tmp_path / "in.docx", **{"a.xml": told}))

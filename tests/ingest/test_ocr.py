@@ -308,3 +308,4 @@ def test_a_pdf_is_read_again_once_text_recognition_came_or_went(monkeypatch: pyt
     assert (with_engine == without) == (find_engine() is None)
     assert parsers.parser_key("a.pdf", ocr="never") == without
     assert parsers.parser_key("a.md", ocr="auto") == parsers.parser_key("a.md", ocr="never")
+    assert parsers.parser_key("a.html", ocr="auto") != parsers.parser_key("a.txt", ocr="auto")  # read in other ways

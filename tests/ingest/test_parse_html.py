@@ -144,3 +144,15 @@ def test_an_external_entity_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "secret.txt").write_text("the secret")
     entity = f'<!DOCTYPE html [<!ENTITY x SYSTEM "{(tmp_path / "secret.txt").as_uri()}">]><p>Text &x;</p>'
     assert "the secret" not in read(tmp_path, entity).text
+
+
+def test_hidden_parts_of_a_table_and_hidden_captions_are_left_out_and_named(tmp_path: Path) -> None:
+    document = read(
+        tmp_path,
+        "<p>Prices</p><table><caption hidden>SECRET caption</caption><tr><th>Item</th><th>Price</th></tr>"
+        "<tbody style='display:none'><tr><td>SECRET</td><td>1</td></tr></tbody>"
+        "<tbody><tr><td>Cable</td><td>5</td></tr></tbody></table>",
+    )
+    assert "SECRET" not in document.text
+    assert "Cable | 5" in document.text
+    assert any("hidden" in warning for warning in document.warnings)

@@ -401,3 +401,30 @@ def test_a_file_is_read_the_same_twice(tmp_path: Path, name: str) -> None:
 def test_an_unknown_ending_names_what_is_read(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadInput, match=r"are not read; .*\.docx \.eml .*\.rtf.*\.xlsx are"):
         parse_file(tmp_path / name)
+
+
+def test_a_percent_sign_that_a_format_only_shows_multiplies_nothing(tmp_path: Path) -> None:
+    def fill(book: Any) -> None:
+        sheet = book.active
+        rows = [("Name", "Share"), ("real", 0.05), ("quoted", 5), ("escaped", 7)]
+        for row in rows:
+            sheet.append(row)
+        for at, form in ((2, "0%"), (3, '0"%"'), (4, "0\\%")):
+            sheet.cell(at, 2).number_format = form
+
+    text = workbook(tmp_path, fill).text
+    assert "real | 5%" in text
+    assert "quoted | 5\n" in text
+    assert "500" not in text
+    assert "700" not in text
+
+
+def test_a_shape_that_shares_its_titles_id_is_read(tmp_path: Path) -> None:
+    def fill(deck: Any) -> None:
+        slide = deck.slides.add_slide(deck.slide_layouts[5])
+        slide.shapes.title.text = "Title"
+        box = slide.shapes.add_textbox(Inches(1), Inches(2), Inches(3), Inches(1))
+        box.text_frame.text = "Body"
+        box.element.nvSpPr.cNvPr.set("id", str(slide.shapes.title.shape_id))
+
+    assert "Body" in slides(tmp_path, fill).text
