@@ -362,3 +362,21 @@ def test_an_ingest_beside_an_open_generation_harms_neither(tools: IngestTools, f
     index.close()
     assert not failures
     assert points(tools, second) == first.points + 1
+
+
+def test_a_document_that_is_not_ingested_again_keeps_the_text_it_was_read_to(
+    tools: IngestTools, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest(tools, folder)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "rules.md").write_text("# Rules\n\nDesks are booked by noon.\n")
+    monkeypatch.setattr("ingest.publish.parser_key", lambda document, ocr: "another parser")
+    ingest(tools, other)
+    with tools.store.session() as session:
+        versions = {name: found[-1] for name, found in read_corpus(session, "c").items()}
+    assert versions["rules.md"].parser == "another parser"
+    assert versions["travel.md"].parser != "another parser"
+    assert not tools.artefacts.has_parsed(versions["travel.md"].digest, "another parser")
+    again = {one.document: one.status for one in ingest(tools, folder).documents}
+    assert set(again.values()) == {"updated"}
