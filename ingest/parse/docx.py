@@ -71,7 +71,7 @@ class _Reader:
         style = self.styles.get(style_id, _Style())
         notes: list[str] = []
         text = "".join(self._pieces(paragraph, notes)).strip()
-        number = self._number(paragraph, style_id, style) if text else ""
+        number = self._number(paragraph, style_id, style)  # an empty paragraph counts too
         if text:
             self._write(paragraph, style, f"{number} {text}".strip())
         for note in notes:
@@ -91,6 +91,8 @@ class _Reader:
     def _number(self, paragraph: Any, style_id: str, style: _Style) -> str:
         """Return the number that Word prints before a paragraph, "" where none is."""
         properties = paragraph.find(f"{W}pPr/{W}numPr")
+        if paragraph.find(f"{W}pPr/{W}rPr/{W}del") is not None:  # its end was deleted: it is one with the next
+            return ""
         direct = value_of(properties, "numId") if properties is not None else ""
         list_id = direct or style.list_id
         if not list_id:
@@ -148,8 +150,12 @@ class _Reader:
         if merged is not None and merged.get(f"{W}val", "continue") == "continue":
             return [""] * (spanned + 1)
         shown = (one for one in cell.iter(f"{W}p") if next(one.iterancestors(_FALLBACK), None) is None)
-        text = " ".join("".join(self._pieces(one, notes)) for one in shown)
+        text = " ".join(self._numbered(one, "".join(self._pieces(one, notes))) for one in shown)
         return [text, *[""] * spanned]
+
+    def _numbered(self, paragraph: Any, text: str) -> str:
+        style_id = _style_id(paragraph) or self.default
+        return f"{self._number(paragraph, style_id, self.styles.get(style_id, _Style()))} {text}".strip()
 
 
 _SIGNS = {"tab": " ", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "ptab": " "}

@@ -11,11 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ingest.numbers_written import written_number
+
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 BULLET = "•"
-_ROMAN = {1000: "m", 900: "cm", 500: "d", 400: "cd", 100: "c", 90: "xc", 50: "l", 40: "xl"}
-_ROMAN |= {10: "x", 9: "ix", 5: "v", 4: "iv", 1: "i"}
-_MOST_ROMAN = 4999
 _PLACE = re.compile(r"%([1-9])")
 
 
@@ -34,6 +33,7 @@ class Numbers:
 
     levels: Mapping[str, Mapping[int, _Level]]  # by abstract list, then level
     lists: Mapping[str, tuple[str, Mapping[int, int]]]  # list -> abstract list, starts that override
+    own: Mapping[str, Mapping[int, _Level]] = field(default_factory=dict)  # list -> levels of its own
     counts: dict[str, dict[int, int]] = field(default_factory=dict)
     begun: set[tuple[str, int]] = field(default_factory=set)
 
@@ -42,11 +42,17 @@ class Numbers:
         """Read the numbering part of a document; None where it has none."""
         if root is None:
             return cls({}, {})
-        levels = {one.get(f"{W}abstractNumId", ""): dict(_levels(one)) for one in root.iter(f"{W}abstractNum")}
+        abstracts = list(root.iter(f"{W}abstractNum"))
+        of_style = {value_of(one, "styleLink"): dict(_levels(one)) for one in abstracts if value_of(one, "styleLink")}
+        levels = {
+            one.get(f"{W}abstractNumId", ""): of_style.get(value_of(one, "numStyleLink")) or dict(_levels(one))
+            for one in abstracts
+        }
         lists = {
             one.get(f"{W}numId", ""): (value_of(one, "abstractNumId"), _overrides(one)) for one in root.iter(f"{W}num")
         }
-        return cls(levels, lists)
+        own = {one.get(f"{W}numId", ""): dict(_levels(one)) for one in root.iter(f"{W}num")}
+        return cls(levels, lists, own)
 
     def level_of_style(self, list_id: str, style: str) -> int:
         """Return the level of a list that a paragraph style stands for, 0 where none does."""
@@ -56,7 +62,7 @@ class Numbers:
     def following(self, list_id: str, level: int) -> str:
         """Count one paragraph and return its number as printed, `BULLET` for a bullet, "" for nothing."""
         abstract, overrides = self.lists.get(list_id, ("", {}))
-        levels = self.levels.get(abstract, {})
+        levels = {**self.levels.get(abstract, {}), **self.own.get(list_id, {})}
         if level not in levels:
             return ""
         counts = self.counts.setdefault(abstract, {})
@@ -115,23 +121,6 @@ def _printed(levels: Mapping[int, _Level], counts: Mapping[int, int], level: int
         if at not in levels:
             return ""
         form = "decimal" if own.figures else levels[at].form
-        return _figure(counts.get(at, levels[at].start), form)
+        return written_number(counts.get(at, levels[at].start), form)
 
     return " ".join(_PLACE.sub(place, own.text).split())
-
-
-def _figure(value: int, form: str) -> str:
-    if form in {"lowerLetter", "upperLetter"} and 0 < value <= 26 * 26:
-        letters = chr(ord("a") + (value - 1) % 26) * ((value - 1) // 26 + 1)
-        return letters.upper() if form == "upperLetter" else letters
-    if form in {"lowerRoman", "upperRoman"} and 0 < value <= _MOST_ROMAN:
-        return _roman(value).upper() if form == "upperRoman" else _roman(value)
-    return f"{value:02d}" if form == "decimalZero" else str(value)
-
-
-def _roman(value: int) -> str:
-    written = ""
-    for worth, sign in _ROMAN.items():
-        written += sign * (value // worth)
-        value %= worth
-    return written

@@ -18,6 +18,7 @@ from typing import Any
 
 from governance.errors import BadInput
 from ingest.documents import ParsedDocument
+from ingest.numbers_written import written_number
 from ingest.parse.package import library
 from ingest.parse.text import decode_text
 from ingest.parse.writing import Look, Writing, clean, is_table
@@ -38,8 +39,34 @@ _BLOCKS = set(_HEADINGS).union(
     "table caption thead tbody tfoot tr td th form fieldset legend details summary hr center body html nav".split(),
 )
 _BLANKS = re.compile(r"\s+")
+_FORMS = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
 _BOLD = {"b", "strong", "th"}
 _MOST_COLUMNS = 1000  # that one cell may span
+
+
+@dataclass
+class _Counted:
+    """An ordered list: the number of the next item, the step from one to the next, how numbers are written."""
+
+    number: int
+    step: int
+    form: str
+
+    @classmethod
+    def of(cls, element: Any) -> _Counted:
+        """Read the list's own attributes."""
+        backwards = "reversed" in element.attrib
+        items = len(element.findall("li"))
+        start = _whole(element, "start")
+        first = start if start is not None else items if backwards else 1
+        return cls(first, -1 if backwards else 1, _FORMS.get(element.get("type", "").strip(), "decimal"))
+
+    def next(self, item: Any) -> str:
+        """Count an item and return its number as it is printed."""
+        stated = _whole(item, "value")
+        number = self.number if stated is None else stated
+        self.number = number + self.step
+        return written_number(number, self.form)
 
 
 @dataclass
@@ -51,7 +78,7 @@ class HtmlReader:
     page_title: str = ""
     headings: list[str] = field(default_factory=list)
     _text: list[tuple[str, bool]] = field(default_factory=list)
-    _lists: list[int | None] = field(default_factory=list)  # the number of the last item, None for bullets
+    _lists: list[_Counted | None] = field(default_factory=list)  # None for bullets
     _mark: str = ""
     _level: int = 0
     _bold: int = 0
@@ -124,9 +151,9 @@ class HtmlReader:
         self._bold += tag in _BOLD
         self._verbatim += tag == "pre"
         if tag in {"ul", "ol"}:
-            self._lists.append(_first_number(element) - 1 if tag == "ol" else None)
+            self._lists.append(_Counted.of(element) if tag == "ol" else None)
         elif tag == "li":
-            self._mark = self._next_mark()
+            self._mark = self._next_mark(element)
         elif tag == "br":
             self._text.append(("\n", False))
         self._add(element.text)
@@ -144,11 +171,9 @@ class HtmlReader:
                 self._lists.pop()
         self._add(element.tail)
 
-    def _next_mark(self) -> str:
-        if not self._lists or self._lists[-1] is None:
-            return "- "
-        self._lists[-1] += 1
-        return f"{self._lists[-1]}. "
+    def _next_mark(self, item: Any) -> str:
+        counted = self._lists[-1] if self._lists else None
+        return "- " if counted is None else f"{counted.next(item)}. "
 
     def _add(self, text: str | None) -> None:
         if text:
@@ -282,6 +307,6 @@ def _span(cell: Any, name: str) -> int:
     return min(max(int(value), 1), _MOST_COLUMNS) if re.fullmatch(r"\d{1,6}", value) else 1
 
 
-def _first_number(element: Any) -> int:
-    value = element.get("start", "").strip()
-    return int(value) if re.fullmatch(r"-?\d{1,6}", value) else 1
+def _whole(element: Any, name: str) -> int | None:
+    value = element.get(name, "").strip()
+    return int(value) if re.fullmatch(r"-?\d{1,6}", value) else None

@@ -156,3 +156,13 @@ def test_hidden_parts_of_a_table_and_hidden_captions_are_left_out_and_named(tmp_
     assert "SECRET" not in document.text
     assert "Cable | 5" in document.text
     assert any("hidden" in warning for warning in document.warnings)
+
+
+def test_lists_are_numbered_as_a_browser_shows_them(tmp_path: Path) -> None:
+    text = read(
+        tmp_path,
+        '<p>Terms</p><ol type="a"><li>One<li value="5">Five<li>Six</ol><ol type="I" start="3"><li>Three</ol>'
+        "<ol reversed><li>Two<li>One</ol>",
+    ).text
+    for line in ("a. One", "e. Five", "f. Six", "III. Three", "2. Two", "1. One"):
+        assert line in text

@@ -428,3 +428,19 @@ def test_a_shape_that_shares_its_titles_id_is_read(tmp_path: Path) -> None:
         box.element.nvSpPr.cNvPr.set("id", str(slide.shapes.title.shape_id))
 
     assert "Body" in slides(tmp_path, fill).text
+
+
+def test_word_counts_numbered_paragraphs_that_are_empty_and_in_cells(tmp_path: Path) -> None:
+    def fill(document: Any) -> None:
+        document.add_paragraph("One", style="List Number")
+        document.add_paragraph("", style="List Number")
+        table = document.add_table(2, 2)
+        fill_table(table, [["No", "Duty"], ["", "Pay"]])
+        table.cell(1, 0).paragraphs[0].style = document.styles["List Number"]
+        table.cell(1, 0).paragraphs[0].text = "item"
+        document.add_paragraph("Four", style="List Number")
+
+    text = word(tmp_path, fill).text
+    assert "1. One" in text
+    assert "3. item | Pay" in text
+    assert "4. Four" in text
