@@ -33,6 +33,7 @@ from ingest.parser_worker import FAILED, HEAD, OUT_OF_MEMORY, PARSED, REFUSED, S
 PARSER_FUNCTION = "ingest.parse:parse_file"
 _START_SECONDS = 60.0
 _END_SECONDS = 5.0
+_MOST_ANSWER_BYTES = 256 * 1024 * 1024  # the text of a file of 20,000 pages has some 60
 _PIPE_BYTES = 1024 * 1024
 _KEPT_VARIABLES = ("LD_LIBRARY_PATH", "PATH", "TESSDATA_PREFIX")
 _OWN_VARIABLES = {"LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -85,7 +86,9 @@ class IsolatedParser:
                 answer = self._ask(path)
         if answer.kind == PARSED:
             with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                return ParsedDocument.from_json(answer.body.decode("utf-8"))
+                document = ParsedDocument.from_json(answer.body.decode("utf-8"))
+                if _is_sound(document):
+                    return document
         raise BadInput(self._reason(path.name, answer))
 
     def close(self) -> None:
@@ -155,9 +158,9 @@ class _Worker:
         self.served = 0
         self.megabytes = 0
         self._caps = caps
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed by `end`; may find no room
         requests, self._requests = os.pipe()
         self._answers, answers = os.pipe()
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed by `end`
         _widen(self._answers)
         numbers = (os.getpid(), requests, answers, caps.megabytes, caps.seconds, caps.files)
         try:
@@ -213,7 +216,7 @@ class _Worker:
         until = time.monotonic() + seconds
         try:
             kind, self.megabytes, size = HEAD.unpack(self._read(HEAD.size, until))
-            if size > self._caps.megabytes * 1024 * 1024:
+            if size > _MOST_ANSWER_BYTES:
                 return _Answer("lost", b"the reader gave back more than it can hold")
             return _Answer(kind, self._read(size, until))
         except TimeoutError:
@@ -247,6 +250,18 @@ class _Worker:
             return _Answer("lost", b"the reader was killed (signal 9), as happens when the machine's memory runs out")
         told = f"the reader crashed (signal {-status})" if status < 0 else f"the reader ended (exit status {status})"
         return _Answer("lost", told.encode("ascii"))
+
+
+def _is_sound(document: ParsedDocument) -> bool:
+    """Tell whether what a worker gave is text with places inside it: it may have been taken over by its file."""
+    texts = (document.text, document.title, document.media_type, *document.warnings)
+    spans = [
+        *((page.start, page.end) for page in document.pages),
+        *((clause.start, clause.end) for clause in document.clauses),
+        *((run.start, run.end) for run in document.runs),
+    ]
+    numbers = all(type(at) is int for span in spans for at in span) and all(isinstance(text, str) for text in texts)
+    return numbers and all(0 <= start <= end <= len(document.text) for start, end in spans)
 
 
 def _environment() -> dict[str, str]:

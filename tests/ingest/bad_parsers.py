@@ -21,7 +21,8 @@ def parse(path: Path) -> ParsedDocument:
     held = path.read_text(encoding="utf-8")
     word, _, rest = held.partition(" ")
     text = str(_DOINGS[word](rest)) if word in _DOINGS else held
-    return ParsedDocument(text, "text/plain", path.stem, (), (Clause("", (), 0, len(text)),))
+    beyond = 5 if word == "beyond" else 0
+    return ParsedDocument(text, "text/plain", path.stem, (), (Clause("", (), 0, len(text) + beyond),))
 
 
 def _refuse(text: str) -> None:

@@ -118,6 +118,7 @@ def test_a_crash_that_comes_of_an_earlier_file_is_tried_again(say: Say) -> None:
 @pytest.mark.parametrize(
     ("how", "reason"),
     [
+        ("beyond words", "gave no document"),
         (f"crash {signal.SIGSEGV:d}", "the reader crashed (signal 11)"),
         (f"crash {signal.SIGABRT:d}", "the reader crashed (signal 6)"),
         (f"crash {signal.SIGKILL:d}", "as happens when the machine's memory runs out"),
