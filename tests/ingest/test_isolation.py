@@ -191,9 +191,10 @@ def test_two_parsers_at_once_do_not_wait_for_each_other(parser: IsolatedParser, 
 
 
 PARENT = f"""
-import sys, threading, time
+import signal, sys
 from pathlib import Path
 from ingest.isolation import Caps, IsolatedParser
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
 parser = IsolatedParser(Caps(megabytes=256, seconds=60), parser="{BAD}")
 folder = Path(sys.argv[1])
 try:
