@@ -80,6 +80,10 @@ def join_workers(device: str, *, in_step: bool = False) -> Workers:
         return Workers()
     import torch.distributed as processes
 
+    # its functions have the group of their import as a default: imported later, by another package, it would keep
+    # the group and its threads alive past `leave`, and such a thread can abort a process that ends
+    import torch.distributed.nn.functional  # noqa: F401
+
     processes.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     return Workers(processes.get_rank(), count, in_step)
 
