@@ -8,7 +8,8 @@
 `evidence.toml` names the runs (a command each) and the rows of the table; a run leaves `results/NAME.json`. Commands
 stand on the data that DATA of the page means (EVIDENCE_DATA), indexes are made below EVIDENCE_WORK. A run that needs
 another machine (`by_hand`) is never started here. The page is rendered from the stored results alone, between its
-markers, so that the same results give the same page; figures of another commit or machine than most are dated.
+markers, so that the same results give the same page; figures of another commit or machine than most are dated. The
+page that sets LoRA beside QLoRA (`docs/lora-or-qlora.md`) is rendered with it.
 """
 
 from __future__ import annotations
@@ -28,11 +29,14 @@ from typing import Any
 
 from benchmarks.evidence_page import Result, Row, render_page
 from benchmarks.measured import RESULTS, ROOT, figures_of_evaluation, write_value
+from benchmarks.method_page import render_method_page
+from finetune.plan_shape import load_constants
 from governance.errors import BadInput, ProvenantError
 from governance.settings import load_settings
 
 PLAN = Path(__file__).with_suffix(".toml")
 PAGE = ROOT / "docs" / "evidence.md"
+METHODS = ROOT / "docs" / "lora-or-qlora.md"
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,8 @@ def main() -> int:
             failed = run_all(chosen(plan, arguments.run), plan)
         results = read_results(RESULTS, plan.runs)
         PAGE.write_text(render_page(PAGE.read_text(encoding="utf-8"), plan.rows, results), encoding="utf-8")
+        compared = render_method_page(METHODS.read_text(encoding="utf-8"), results, load_constants())
+        METHODS.write_text(compared, encoding="utf-8")
     except ProvenantError as error:
         print(error, file=sys.stderr)
         return 2

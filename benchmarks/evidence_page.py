@@ -88,6 +88,11 @@ def render_page(page: str, rows: Sequence[Row], results: Mapping[str, Result]) -
         "injection": injection_table(results),
         "runs": runs_table(results, base),
     }
+    return fill_markers(page, blocks)
+
+
+def fill_markers(page: str, blocks: Mapping[str, Sequence[str]]) -> str:
+    """Return a page with the lines of each block between its markers. Raises BadInput where a marker is missing."""
     for name, lines in blocks.items():
         opening, closing = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
         if page.count(opening) != 1 or page.count(closing) != 1:
