@@ -54,5 +54,5 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,finetune,models,postgres,readers]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,finetune,models,postgres,ray,readers]"
 	touch $@

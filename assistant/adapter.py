@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MANIFEST, WEIGHTS, CONFIG = "manifest.json", "adapter_model.safetensors", "adapter_config.json"
+DOCUMENTS = "documents.json"  # Digests of the document versions that it was fitted on
 FORMAT = 1
 PACKAGED = "packaged"  # the name of the adapter that is shipped
 PACKAGED_FOLDER = Path(__file__).parent / "weights" / "adapter"
@@ -94,6 +95,12 @@ class OpenedAdapter:
         """Whether it is `factors` and nothing else: one rank, no magnitudes (DoRA), no biases."""
         odd = any(self.config.get(name) for name in _NOT_PLAIN)
         return not odd and self.config.get("bias", "none") == "none"
+
+    def documents(self) -> frozenset[str] | None:
+        """Return the Digests of the document versions it was fitted on, None where that was not written down."""
+        if DOCUMENTS not in self.manifest.files:
+            return None
+        return frozenset(json.loads((self.folder / DOCUMENTS).read_text(encoding="utf-8")))
 
     def tensors(self) -> dict[str, Tensor]:
         """Return its numbers under PEFT's names."""

@@ -93,8 +93,15 @@ class DocumentTexts:
         return draw_page(source, page=page, spans=[span], runs=parsed.runs)
 
     def labels(self, document: str, version: str) -> tuple[str, ...]:
-        """Return the access labels of a version, to check who may look at it. Raises NotFound."""
-        return tuple(self._record(document, version).labels)
+        """Return the access labels of a version, to check who may look at it: those it has now, under any later name.
+
+        Raises NotFound.
+        """
+        record, names = self._record(document, version), {document}
+        while record.moved_to and record.moved_to not in names:
+            names.add(record.moved_to)
+            record = self._record(record.moved_to, version)
+        return tuple(record.labels)
 
     def withdrawn(self, collection: str) -> tuple[str, ...]:
         """Return the Digests of a collection's withdrawn versions: an overlay on every release, older ones included."""

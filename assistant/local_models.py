@@ -10,6 +10,7 @@ from assistant.adapter import served_adapter
 from assistant.generation import Engine, ModelIdentity
 from assistant.model import LocalEngine, identify, load_engine
 from assistant.reader import Reader, load_reader
+from assistant.training_data import keep_training_data
 from governance.models import load_manifest
 from governance.settings import Settings
 from ingest.embed import Embedder, load_embedder
@@ -70,9 +71,11 @@ class LocalModels:
 
     @cached_property
     def identity(self) -> ModelIdentity:
-        """Return what the language model is, from its manifest and its adapter's."""
+        """Return what the language model is, from its manifest and its adapter's; what the latter learned is kept."""
         manifest = load_manifest(self._settings.models, self._settings.answer.model)
         adapter = served_adapter(self._settings.answer.adapter, manifest)
+        if adapter is not None:
+            keep_training_data(self._settings.home, adapter)
         return identify(manifest, adapter.manifest.digest if adapter is not None else "")
 
     def close(self) -> None:

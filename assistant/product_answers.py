@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from assistant.product_attributes import labels_asked
-from assistant.product_query import Limit
+from assistant.product_limits import Limit, stated_by
 from ingest.documents import AttributeValue, Clause, ParsedDocument
 from ingest.product_facts import ProductFacts, describe, stemmed
 
@@ -145,8 +145,8 @@ def within(records: Sequence[Record], limits: Sequence[Limit]) -> list[Match]:
     matches = []
     for record in records:
         lines = {line.key: line for line in attribute_lines(record)}
-        shown = [lines.get(limit.attribute) for limit in limits]
-        if all(line and limit.holds(line.value) for line, limit in zip(shown, limits, strict=True)):
+        shown = [lines.get(stated_by(record.attributes, limit.attribute, limit.measure)) for limit in limits]
+        if all(shown) and all(limit.met_by(record.attributes) for limit in limits):
             kept = {line.key: line for line in shown if line}
             matches.append(Match(record, tuple(kept.values())))
     return matches

@@ -2,7 +2,8 @@
 
 A record counts where a line about compatibility, its description or its title holds every word with a digit of the
 product named, whole (`product_names`), where the other names stand somewhere in it, and where it is the kind of thing
-asked for. That line is cited. Records of the kind that do not name the product are not offered.
+asked for. That line is cited. Records of the kind that do not name the product are not offered. Candidates are found
+by the edges of the product graph in the index, however many records share the words, and by words.
 """
 
 from __future__ import annotations
@@ -39,10 +40,11 @@ def fitting_records(asked: str, device: str, catalogue: Catalogue) -> list[tuple
     head = one_of(asked)[-1]
     chunks, _ = catalogue.by_words(f"{asked} {device}", limit=_EXAMINED)
     digits = [name for name in names_of(device) if has_digit(name)]
-    likely = [chunk for chunk in chunks if _may_name(digits, chunk)]
+    stating = {(one.document, one.clause): one for one in catalogue.stating_fit(digits, limit=_EXAMINED)}
+    likely = {(one.document, one.clause): one for one in chunks if _may_name(digits, one)} | stating
     fitting = [
         (found, line)
-        for found in catalogue.read_chunks(likely)
+        for found in catalogue.read_chunks(likely.values())
         if (line := _evidence(names_of(device), head, found.record)) is not None and found.may_show(line)
     ]
     return _of_kind(asked, fitting)

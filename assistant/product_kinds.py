@@ -16,8 +16,8 @@ from itertools import pairwise
 from typing import Literal
 
 from assistant.product_attributes import is_attribute, label_of
+from assistant.product_limits import Limit, read_limits, without_limits
 from assistant.product_names import IDENTIFIERS, Words, has_digit, identity_of, names_of, one_of, shown, subject_of
-from assistant.product_query import Limit, read_limits
 from ingest.index import Stored
 from ingest.product_facts import ProductFacts, stemmed
 from ingest.words import STOP_WORDS, stem, stems
@@ -66,7 +66,7 @@ class Listing:
 def read_listing(question: str, facts: ProductFacts) -> Iterator[Listing]:
     """Yield what a question lists, if all that it says of it can be checked."""
     limits = read_limits(question, facts)
-    kept = _without(question, limits)
+    kept = without_limits(question, limits, by=" , ")
     for pattern, asked, end in _EXTREMES:
         if (found := pattern.search(kept)) and is_attribute(asked, facts):
             yield from _listing(found["kind"], limits, asked, end)
@@ -145,14 +145,6 @@ def _names_things(word: str, facts: ProductFacts) -> bool:
 
 def _spelt(word: str) -> str:
     return _SPELT.get(word, word)
-
-
-def _without(question: str, limits: Sequence[Limit]) -> str:
-    """Return a question with a comma in place of each limit."""
-    kept = question
-    for start, end in sorted({(limit.start, limit.end) for limit in limits}, reverse=True):
-        kept = f"{kept[:start]} , {kept[end:]}"
-    return kept
 
 
 def _title(chunk: Stored) -> str:

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from assistant.questions import names_in
-from assistant.retrieve import squashed
 from ingest.documents import AttributeValue
 from ingest.product_facts import stemmed
+from ingest.product_graph import squashed
 from ingest.words import content_words, stem
 
 IDENTIFIERS = ("id", "sku", "ean", "gtin", "upc", "mpn", "article_number", "part_number", "name", "model")

@@ -11,14 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import islice
 
 from assistant.instructions import find_instructions
 from assistant.product_answers import Line, Record, read_record, title_line
 from assistant.product_names import IDENTIFIERS, Words, closest, goes_by, identified_by, identity_of, is_model, names_of
 from assistant.retrieve import Passage, RetrievalTools, Scope, check_access, retrieve
 from ingest.documents import ParsedDocument
-from ingest.index import Condition, Stored
+from ingest.index import Condition, Stored, fits
 from ingest.product_facts import ProductFacts
+from ingest.product_graph import fitting_key
 
 MOST_EXAMINED = 2000  # chunks
 _CANDIDATES = 20
@@ -88,6 +90,14 @@ class Catalogue:
         for chunk in chunks:
             first.setdefault((chunk.document, chunk.version, chunk.clause), chunk)
         return list(first.values()), len(chunks) < limit
+
+    def stating_fit(self, names: Sequence[str], *, limit: int = MOST_EXAMINED) -> list[Stored]:
+        """Return one chunk of each record that states that it fits a product of all these names with a digit."""
+        keys = [key for name in names if (key := fitting_key(name))]
+        conditions = (*self._records_alone.conditions(), *(fits(key) for key in keys))
+        chunks = list(islice(self.tools.index.scroll(conditions), limit)) if keys else []
+        check_access(chunks, self.scope)
+        return chunks
 
     def read(self, found: Iterable[Passage]) -> list[Found]:
         """Return the whole records behind Passages; one whose title is kept back is left out."""

@@ -15,8 +15,8 @@ from typing import Literal
 
 from assistant.product_attributes import is_attribute
 from assistant.product_kinds import Wanted, read_listing
+from assistant.product_limits import Limit
 from assistant.product_names import SENTENCE_END, has_digit, names_of, one_of, subject_of
-from assistant.product_query import Limit
 from ingest.product_facts import ProductFacts
 
 RequestKind = Literal["attribute", "identify", "fits", "compare", "summary", "list"]

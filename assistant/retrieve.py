@@ -22,6 +22,7 @@ from datetime import date
 
 from assistant.fusion import fuse_scores
 from assistant.named_documents import beside_the_name, documents_pointed_at
+from assistant.product_identifiers import find_identified
 from assistant.product_query import boosts, understand
 from assistant.questions import is_statement
 from assistant.reader import Reader, Reading
@@ -30,12 +31,14 @@ from governance.settings import Fusion, RetrievalSettings
 from ingest.chunks import heading_over
 from ingest.embed import Embedder
 from ingest.index import EVERYONE, Condition, Index, Stored, in_force, readable_by
+from ingest.product_graph import squashed
 from ingest.summary import Summary
 
 _INSIDE_WEIGHT = 1.0
 _NAMED_BONUS = 0.5
 _CATALOGUE_FACTOR = 2
 _IDENTIFIER_WEIGHT = 6.0  # as much as the whole of the boosts: a part number decides
+_IDENTIFIED_WEIGHT = 12.0  # the record that it is the number of, before those that only hold it
 READING_WEIGHT = 0.15  # of the reader's logit, by the development halves of the golden questions and of LegalBench-RAG
 _IDENTIFIER = re.compile(r"(?=[\w./-]*\d)[A-Za-z0-9][\w./-]{3,}")
 
@@ -96,6 +99,9 @@ def retrieve(query: str, *, tools: RetrievalTools, scope: Scope) -> list[Passage
     """Return the best `settings.top_k` Passages for a query, best first."""
     conditions = scope.conditions()
     passages = _search(query, tools, scope, conditions)
+    identified = _identified(query, tools, scope, conditions)
+    known = {passage.chunk.id for passage in passages}
+    passages += [Passage(chunk, 0, 0.0, 0.0, 0.0) for chunk in identified if chunk.id not in known]
     if not passages:
         return []
     scores = {passage.chunk.id: passage.score for passage in passages}
@@ -106,6 +112,8 @@ def retrieve(query: str, *, tools: RetrievalTools, scope: Scope) -> list[Passage
             scores[passage.chunk.id] = scores.get(passage.chunk.id, 0.0) + _INSIDE_WEIGHT * passage.score + _NAMED_BONUS
     if passages[0].chunk.kind == "record":
         _add_boosts(query, passages, scores, tools)
+    for chunk in identified:
+        scores[chunk.id] += _IDENTIFIED_WEIGHT
     return _read(query, _ranked(passages, scores), tools)[: tools.settings.top_k]
 
 
@@ -167,6 +175,12 @@ def _documents_named(query: str, first: Passage, tools: RetrievalTools) -> list[
     return documents_pointed_at(query, tools.summary) or ([first.chunk.document] if asks_beside else [])
 
 
+def _identified(query: str, tools: RetrievalTools, scope: Scope, conditions: tuple[Condition, ...]) -> list[Stored]:
+    found = find_identified(query, tools.index, conditions) if tools.summary.products.records else []
+    check_access(found, scope)
+    return found
+
+
 def _look_inside(query: str, document: str, tools: RetrievalTools, scope: Scope) -> list[Passage]:
     """Return what a document holds on the rest of a question; nothing for one chunk, whose name has counted already."""
     asked = beside_the_name(query, document, tools.summary)
@@ -216,11 +230,6 @@ def _identifiers_held(query: str, chunk: Stored) -> float:
     wanted = {squashed(found) for found in _IDENTIFIER.findall(query) if not found.isdigit() or len(found) >= 6}
     held = squashed(" ".join([*chunk.path, chunk.text]))
     return sum(identifier in held for identifier in wanted) / len(wanted) if wanted else 0.0
-
-
-def squashed(text: str) -> str:
-    """Return the letters and digits of a text alone, case folded: how part numbers are compared."""
-    return "".join(sign for sign in text.casefold() if sign.isalnum())
 
 
 def _ranked(passages: Sequence[Passage], scores: Mapping[str, float]) -> list[Passage]:

@@ -24,6 +24,7 @@ from assistant.documents import DocumentTexts
 from assistant.generations import OpenGeneration, OpenGenerations
 from assistant.guards import guard_passages
 from assistant.local_models import LocalModels, Models
+from assistant.product_filters import resolve_filters
 from assistant.product_reply import answer_from_records, cite_reply
 from assistant.product_said import Reply
 from assistant.prompt import PROMPT_DIGEST
@@ -32,6 +33,7 @@ from assistant.quotes import rank_quotes
 from assistant.respond import check, decoding_of, write
 from assistant.retrieve import Passage, RetrievalTools, Scope, retrieve, retrieve_for_answer
 from assistant.sufficiency import Thresholds, judge, measure
+from assistant.training_data import find_training_data
 from assistant.turn import AskRequest, Turn, to_answer, to_trace
 from governance.access import Principal
 from governance.errors import NotFound, ProvenantError, RefusedByPolicy
@@ -76,6 +78,7 @@ class AssistantService:
     def answering(self) -> dict[str, Any]:
         """Return everything beside the corpus that decides an answer, by digest: the rest of a release's manifest."""
         base = asdict(self.models.identity)
+        learned = find_training_data(self.settings.home, base["adapter"]) if base["adapter"] else None
         return {
             "embedder": {"name": self.models.embedder.name, "digest": self.models.embedder.digest},
             "reader": {"name": self.models.reader.name, "digest": self.models.reader.digest}
@@ -88,7 +91,7 @@ class AssistantService:
             "thresholds": self.thresholds.to_value(),
             "decoding": asdict(decoding_of(self.settings.answer)),
             "settings": self.settings.digest(),
-            "training_data": None,
+            "training_data": learned.data if learned else None,
             "scorecard": None,
             "code": CODE_VERSION,
         }
@@ -150,7 +153,7 @@ class AssistantService:
         query = check_question(request.query, most_characters=self.settings.answer.max_question_characters)
         with self.open_generation(self.release(), request.collection) as generation:
             tools = self.retrieval_tools(generation, top_k=request.top_k)
-            return retrieve(query, tools=tools, scope=self._scope(request))
+            return retrieve(query, tools=tools, scope=self._scope(request, generation))
 
     def retrieval_tools(self, generation: OpenGeneration, *, top_k: int = 0) -> RetrievalTools:
         """Return what retrieval works with in an open Generation; `top_k` 0 means the setting."""
@@ -212,7 +215,7 @@ class AssistantService:
 
     def _retrieve(self, turn: Turn, generation: OpenGeneration) -> Step:
         started = time.monotonic()
-        scope = self._scope(turn.request)
+        scope = self._scope(turn.request, generation)
         turn.passages = tuple(retrieve_for_answer(turn.query.text, tools=self.retrieval_tools(generation), scope=scope))
         turn.guarded = guard_passages(turn.passages)
         documents = len({passage.chunk.document for passage in turn.passages})
@@ -229,7 +232,8 @@ class AssistantService:
         features, missing = measure(question, passages, turn.quotes, index=generation.index, vocabulary=vocabulary)
         turn.sufficiency = judge(features, self.thresholds, missing=missing)
         turn.clarification = clarify(turn.query, passages, generation.summary.names)
-        answer_from_records(turn, self.retrieval_tools(generation), self._scope(turn.request), self.texts.parsed)
+        scope = self._scope(turn.request, generation)
+        answer_from_records(turn, self.retrieval_tools(generation), scope, self.texts.parsed)
         verdict = "the documents can answer" if turn.sufficiency.enough else "not in the documents"
         return self._step(turn, "judge", started, f"{verdict} ({turn.sufficiency.probability:.0%})")
 
@@ -265,7 +269,8 @@ class AssistantService:
             weigh=generation.summary.vocabulary.weigh,
             removed=turn.guarded.removed,
         )
-        elsewhere = Elsewhere(turn.guarded.passages, self.retrieval_tools(generation), self._scope(turn.request))
+        scope = self._scope(turn.request, generation)
+        elsewhere = Elsewhere(turn.guarded.passages, self.retrieval_tools(generation), scope)
         turn.conflicts = find_conflicts(turn.query.text, turn.checked, elsewhere, citations=citations)
         turn.citations = citations.citations
         return self._step(turn, "check", started, turn.checked.outcome)
@@ -275,9 +280,10 @@ class AssistantService:
         turn.timings_ms[name] = milliseconds
         return Step(name, detail, milliseconds)
 
-    def _scope(self, request: AskRequest | SearchRequest) -> Scope:
+    def _scope(self, request: AskRequest | SearchRequest, generation: OpenGeneration) -> Scope:
         withdrawn = self.texts.withdrawn(request.collection)
-        return Scope(request.principal.labels, request.as_of, request.filters, withdrawn)
+        filters = resolve_filters(request.filters, generation.summary.products)
+        return Scope(request.principal.labels, request.as_of, filters, withdrawn)
 
     def _earlier_turns(self, request: AskRequest) -> list[EarlierTurn]:
         """Return the turns of this conversation, oldest first; only the asker's own turns count."""
@@ -290,7 +296,8 @@ class AssistantService:
 
 
 def _check_reproducible(release: ReleaseManifest, answering: dict[str, Any]) -> None:
-    differ = sorted(name for name in answering if release.answering.get(name) != answering[name])
+    decides = answering.keys() - {"training_data"}  # that is a statement about the adapter, which is compared
+    differ = sorted(name for name in decides if release.answering.get(name) != answering[name])
     if differ:
         raise RefusedByPolicy(
             f"Release {release.id} cannot answer here: its {', '.join(differ)} differ from this installation. "

@@ -17,10 +17,11 @@ from typing import Any
 
 from assistant.questions import holds_kind, names_in
 from assistant.quotes import Quote
-from assistant.retrieve import Passage, squashed
+from assistant.retrieve import Passage
 from assistant.sufficiency_contract import ClauseSigns, clause_signs, is_contract, library
 from ingest.chunks import readable_name
 from ingest.index import Condition, Index
+from ingest.product_graph import squashed
 from ingest.vocabulary import Vocabulary
 from ingest.words import content_words, stem, stems
 

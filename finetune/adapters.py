@@ -1,7 +1,8 @@
 """An adapter as it is kept and handed on: a PEFT folder with its tokenizer, its template and a manifest.
 
 The folder holds `adapter_model.safetensors` and `adapter_config.json` as PEFT reads them, `tokenizer.json`,
-`tokenizer_config.json` and `chat_template.jinja` of the base, `recipe.json`, `README.md` (the model card) and
+`tokenizer_config.json` and `chat_template.jinja` of the base, `recipe.json`, `documents.json` (Digests of what it was
+fitted on, so that a withdrawal finds it), `README.md` (the model card) and
 `manifest.json`, which names the base by Digest, the quantization, the prompt, the recipe, the data, the environment and
 every file by Digest. Reading and checking one is `assistant.adapter`, since what was fitted is served. It knows files
 and digests, never a step. Rule: a folder is written aside and renamed.
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from assistant.adapter import (
     CONFIG,
+    DOCUMENTS,
     MANIFEST,
     WEIGHTS,
     AdapterManifest,
@@ -81,6 +83,8 @@ def write_adapter(
         save_file(_stored(adapter, recipe), aside / WEIGHTS, metadata={"format": "pt"})
         (aside / CONFIG).write_text(_json(peft_config(recipe, base_manifest.name)), encoding="utf-8")
         (aside / RECIPE).write_text(_json(recipe_value(recipe)), encoding="utf-8")
+        if "documents" in data:
+            (aside / DOCUMENTS).write_text(json.dumps(data["documents"], indent=1) + "\n", encoding="utf-8")
         for name in TOKENIZER_FILES:
             shutil.copyfile(base / BASE_FOLDER / name, aside / name)
         manifest = write_card(aside, _describe(aside, recipe, base_manifest, str(data["digest"]), metrics), data)

@@ -110,6 +110,7 @@ def write_examples(
         "prompt": PROMPT_DIGEST,
         "refusal": REFUSAL,
         "examples": {"train": len(train), "held_out": len(held_out)},
+        "documents": document_digests(train),
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -121,6 +122,11 @@ def write_examples(
             f"{folder} cannot be written ({error.strerror}); name a folder with room that you may write."
         ) from error
     return ExampleSet(tuple(train), tuple(held_out), whole, digest)
+
+
+def document_digests(examples: Iterable[TrainingExample]) -> list[str]:
+    """Return the Digests of the document versions that examples show, as far as they are known."""
+    return sorted({passage.digest for one in examples for passage in one.passages if passage.digest})
 
 
 def read_examples(folder: Path) -> ExampleSet:

@@ -31,7 +31,7 @@ from finetune.checkpoints import (
 )
 from finetune.encoding import Encoder
 from finetune.eva import start_from_inputs
-from finetune.examples import LEAST_EXAMPLES, ExampleSet
+from finetune.examples import LEAST_EXAMPLES, ExampleSet, document_digests
 from finetune.held_out import HeldOut, measure_held_out
 from finetune.model import AdapterModel
 from finetune.optimizers import clip, make_optimizer, rate_share, set_rate
@@ -155,7 +155,8 @@ class _Run:
         self._train, self._held_out = encoded[: len(examples.train)], encoded[len(examples.train) :]
         refuse_long(encoded, recipe.pack_tokens)
         self._base, self._recipe, self._out = base, recipe, out
-        self._data = {**examples.manifest, "digest": examples.digest}
+        documents = document_digests(examples.train)
+        self._data = {**examples.manifest, "digest": examples.digest, "documents": documents}
         self._say, self._log, self._workers, self._device = around.say, around.log, around.workers, around.device
         self._plan: list[StepPlan] = plan_steps([len(one.ids) for one in self._train], recipe)
         self._model = AdapterModel(

@@ -5,7 +5,8 @@ command ends (its exit code), how the HTTP edge answers (its status) and whether
 
     ProvenantError                exit 1, HTTP 500
     ├── BadInput                  exit 2, HTTP 400   what was given cannot be used as it is
-    │   └── NotFound              exit 2, HTTP 404   a name that is not there
+    │   ├── NotFound              exit 2, HTTP 404   a name that is not there
+    │   └── TooLarge              exit 2, HTTP 413   more bytes than are taken
     ├── RefusedByPolicy           exit 3, HTTP 403   possible, and not allowed
     ├── PartlyDone                exit 4, HTTP 207   some of it worked; each failure is named
     ├── Busy                      exit 1, HTTP 409   somebody else holds it; a retry helps
@@ -34,6 +35,12 @@ class NotFound(BadInput):
     """A name that was asked for does not exist."""
 
     http_status = 404
+
+
+class TooLarge(BadInput):
+    """More bytes were given than are taken."""
+
+    http_status = 413
 
 
 class RefusedByPolicy(ProvenantError):

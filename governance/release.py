@@ -4,20 +4,22 @@
      template, adapter, prompt, policy, thresholds, settings, training data, scorecard, code version}
 
 The channel `live` points at the release that answers; switching it is one row in one transaction. This module knows
-digests only: what they stand for is checked by whoever loads it.
+digests only: what they stand for is checked by whoever loads it. Which texts stood in a release's corpus follows from
+when its Generation was built and from when until when each text was indexed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from governance.digests import digest_value, short
 from governance.errors import NotFound
-from governance.store import LIVE, ChannelRecord, ReleaseRecord, now
+from governance.store import LIVE, ChannelRecord, GenerationRecord, IndexedTextRecord, ReleaseRecord, now
 
 FORMAT = 1
 
@@ -96,3 +98,21 @@ def find_release(session: Session, release_id: str) -> ReleaseManifest:
     if record is None:
         raise NotFound(f"There is no release {release_id}. `provenant release list` names them.")
     return ReleaseManifest.from_value(record.manifest)
+
+
+def list_releases(session: Session) -> list[ReleaseManifest]:
+    """Return all releases, oldest first."""
+    records = session.scalars(select(ReleaseRecord).order_by(ReleaseRecord.created_at, ReleaseRecord.id))
+    return [ReleaseManifest.from_value(record.manifest) for record in records]
+
+
+def generations_holding(session: Session, collection: str, digests: Collection[str]) -> set[str]:
+    """Return the index Generations of a collection, pruned ones included, that were built with any of these texts."""
+    built = (
+        select(GenerationRecord.id)
+        .join(IndexedTextRecord, IndexedTextRecord.collection == GenerationRecord.collection)
+        .where(GenerationRecord.collection == collection, IndexedTextRecord.digest.in_(list(digests)))
+        .where(IndexedTextRecord.since <= GenerationRecord.created_at)
+        .where(or_(IndexedTextRecord.until.is_(None), IndexedTextRecord.until > GenerationRecord.created_at))
+    )
+    return set(session.scalars(built))

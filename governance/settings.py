@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from governance.digests import digest_value
@@ -29,13 +29,62 @@ class StoreSettings(_Section):
     url: str = Field("", description="SQLAlchemy URL; empty means SQLite in the home folder.")
 
 
+_SERVER_ONLY = (
+    "shards",
+    "replicas",
+    "write_consistency",
+    "vectors_on_disk",
+    "payload_on_disk",
+    "search",
+    "quantization",
+)
+
+
 class IndexSettings(_Section):
     """The vector index."""
 
     url: str = Field("", description="URL of a Qdrant server or cluster; empty means the embedded engine.")
     api_key: SecretStr = Field(SecretStr(""), description="Key for the Qdrant server (environment only).")
+    timeout_seconds: int = Field(60, ge=1, description="How long the server may take for one call.")
+    retries: int = Field(4, ge=0, description="How often a call to the server that was lost is tried again.")
+    upload_points: int = Field(256, ge=1, le=10_000, description="Chunks sent to the server at once.")
+    shards: int = Field(1, ge=1, description="Shards of an index on the server: the nodes that share its chunks.")
+    replicas: int = Field(1, ge=1, description="Copies of each shard on the server.")
+    write_consistency: int = Field(0, ge=0, description="Copies that must confirm a write; 0 means all of them.")
+    vectors_on_disk: bool = Field(False, description="Leave vectors on the server's disk: less memory, slower.")
+    payload_on_disk: bool = Field(True, description="Leave the texts on the server's disk.")
+    search: Literal["exact", "graph"] = Field(
+        "exact", description="Compare with every vector on the server, or follow a graph: quicker, and misses some."
+    )
+    quantization: Literal["none", "scalar"] = Field(
+        "none", description="Vectors on the server as they are, or int8 beside them for the graph: 4 times less memory."
+    )
+    oversampling: float = Field(
+        2.0, ge=1, le=10, description="Times as many int8 candidates are scored again by their whole vectors."
+    )
     keep_generations: int = Field(3, ge=1, description="Index generations kept for each collection.")
     wait_seconds: float = Field(30.0, ge=0, description="How long a command waits for another that holds the index.")
+    golden_margin: float = Field(
+        0.05, ge=0, le=1, description="Share of the golden questions that may lose their place in a new index."
+    )
+    golden_questions: int = Field(
+        100, ge=0, description="Golden questions asked of a new index, the first of the set; 0 asks none."
+    )
+
+    @model_validator(mode="after")
+    def refuse_what_cannot_be(self) -> Self:
+        """Raise ValueError for settings that contradict each other, or that the embedded engine does not have."""
+        asked = sorted(name for name in _SERVER_ONLY if getattr(self, name) != type(self).model_fields[name].default)
+        if asked and not self.url:
+            raise ValueError(f"{', '.join(asked)} needs a Qdrant server; set PROVENANT_INDEX__URL or leave it out")
+        if self.write_consistency > self.replicas:
+            raise ValueError(
+                f"write_consistency asks {self.write_consistency} copies to confirm and there are {self.replicas}; "
+                "raise replicas or lower write_consistency"
+            )
+        if self.quantization != "none" and self.search != "graph":
+            raise ValueError("quantization serves the graph alone; set search to graph, or quantization to none")
+        return self
 
 
 class IngestSettings(_Section):
@@ -52,6 +101,16 @@ class IngestSettings(_Section):
         1024, ge=256, description="Memory of the process that reads files; a file that needs more is refused."
     )
     parser_seconds: int = Field(300, ge=1, description="Time to read one file; one that takes longer is refused.")
+
+
+class SourcesSettings(_Section):
+    """Folders that are ingested again and again, and uploads."""
+
+    watch_seconds: float = Field(5.0, gt=0, description="How often the worker looks at stored sources.")
+    settle_seconds: float = Field(
+        3.0, ge=0, description="How long a folder must stay as it is before it is read: files may still be arriving."
+    )
+    upload_megabytes: int = Field(10_000, ge=1, description="Room for all uploaded files together.")
 
 
 Fusion = Literal["distribution", "both", "rank"]
@@ -130,6 +189,7 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     index: IndexSettings = IndexSettings()
     ingest: IngestSettings = IngestSettings()
+    sources: SourcesSettings = SourcesSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     answer: AnswerSettings = AnswerSettings()
     disclosure: DisclosureSettings = DisclosureSettings()
@@ -152,6 +212,8 @@ class Settings(BaseSettings):
         """Return the Digest of all settings that can change an answer; paths and secrets are left out."""
         kept = self.model_dump(mode="json", include={"ingest", "retrieval", "answer", "disclosure"})
         kept["answer"].pop("adapter")  # a path; a release names the adapter itself by digest
+        if self.index.search != "exact":  # exact searches find the same wherever the index is
+            kept["index"] = self.index.model_dump(mode="json", include={"search", "quantization", "oversampling"})
         return digest_value(kept)
 
 

@@ -22,7 +22,7 @@ from sqlalchemy.types import TypeDecorator
 from governance.errors import Busy, ProvenantError
 from governance.settings import Settings
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0004"
 LIVE = "live"
 _SQLITE_WAIT_SECONDS = 30.0
 
@@ -77,6 +77,20 @@ class VersionRecord(Record):
     chunks: Mapped[int]
     warnings: Mapped[list[str]]
     added_at: Mapped[datetime]
+    moved_to: Mapped[str] = mapped_column(String(1000), default="")  # the document's later name, "" where it stayed
+
+
+class IndexedTextRecord(Record):
+    """That a document's text stood in a collection's index, from when until when (None: it still does)."""
+
+    __tablename__ = "indexed_texts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    collection: Mapped[str] = mapped_column(String(200), index=True)
+    document: Mapped[str] = mapped_column(String(1000))
+    digest: Mapped[str] = mapped_column(String(80), index=True)
+    since: Mapped[datetime]
+    until: Mapped[datetime | None]
 
 
 class GenerationRecord(Record):
@@ -153,6 +167,45 @@ class JobRecord(Record):
     result: Mapped[dict[str, Any]]
     created_at: Mapped[datetime] = mapped_column(index=True)
     updated_at: Mapped[datetime]
+    source: Mapped[str] = mapped_column(String(40), index=True, default="")  # "" for work of no stored source
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+
+
+class SourceRecord(Record):
+    """A folder that is ingested again and again. The row is also what queueing its job is serialised on.
+
+    `schedule` is "", "watch", "every SECONDS" or "at HH:MM"; `seen` the state of the folder that was last read.
+    """
+
+    __tablename__ = "sources"
+    __table_args__ = (UniqueConstraint("collection", "path"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    collection: Mapped[str] = mapped_column(String(200), index=True)
+    path: Mapped[str] = mapped_column(String(2000))
+    kind: Mapped[str] = mapped_column(String(20))
+    labels: Mapped[list[str]]
+    schedule: Mapped[str] = mapped_column(String(40))
+    seen: Mapped[str] = mapped_column(String(80))
+    problem: Mapped[str]
+    created_at: Mapped[datetime]
+    queued_at: Mapped[datetime | None]
+
+
+class VersionChangeRecord(Record):
+    """One reading of a document that took the place of another, by Digest and parser; `after` is "" where it went."""
+
+    __tablename__ = "version_changes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    collection: Mapped[str] = mapped_column(String(200), index=True)
+    document: Mapped[str] = mapped_column(String(1000))
+    before: Mapped[str] = mapped_column(String(80))
+    before_parser: Mapped[str] = mapped_column(String(80))
+    after: Mapped[str] = mapped_column(String(80))
+    after_parser: Mapped[str] = mapped_column(String(80))
+    at: Mapped[datetime] = mapped_column(index=True)
 
 
 class Store:

@@ -8,5 +8,7 @@ artefacts   what is kept by Digest              versions   what is in force, sin
 index       one door to the engines (_edge, _server, _words)
 publish     build aside, validate, switch       pipeline   the run as a whole
 llama       the LlamaIndex door                 words, vocabulary   how words are compared and weighed
+quality     how well a document was read        definitions   the terms a document defines
+notes       footnotes into their Clauses
 language    what language a text is in          numbers_written   numbers as lists print them
 """

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,10 @@ from numpy.typing import NDArray
 from governance.errors import Damaged, NotFound
 from ingest.chunks import Chunk
 from ingest.documents import ParsedDocument
+from ingest.quality import Quality, measure_quality
 
 Matrix = NDArray[np.float32]  # (chunks, dimension)
+Vector = NDArray[np.float32]  # (dimension,)
 
 
 class Artefacts:
@@ -46,8 +48,18 @@ class Artefacts:
         return found[0]
 
     def keep_parsed(self, version: str, parser: str, parsed: ParsedDocument) -> None:
-        """Store a parsed document."""
+        """Store a parsed document and how well it was read."""
+        self._keep_quality(version, parser, measure_quality(parsed))
         _write_aside(self._parsed(version, parser), parsed.to_json().encode("utf-8"))
+
+    def quality(self, version: str, parser: str) -> Quality:
+        """Return how well a version was read, measured now where that was not kept. Raises NotFound or Damaged."""
+        try:
+            return Quality.from_value(json.loads(self._quality(version, parser).read_text(encoding="utf-8")))
+        except (FileNotFoundError, ValueError, TypeError, AttributeError):
+            measured = measure_quality(self.parsed(version, parser))
+            self._keep_quality(version, parser, measured)
+            return measured
 
     def parsed(self, version: str, parser: str) -> ParsedDocument:
         """Return a parsed document. Raises NotFound or Damaged."""
@@ -88,6 +100,20 @@ class Artefacts:
             return None
         return (chunks, vectors) if len(chunks) == len(vectors) else None
 
+    def each_chunk(self, version: str, name: str) -> Iterator[tuple[Chunk, Vector]] | None:
+        """Return stored Chunks with their vectors one by one, or None where they are absent or do not fit together.
+
+        No more than one Chunk is in memory; the vectors stay in their file. Raises Damaged on the way where a line is.
+        """
+        base = self._folder(version) / name
+        lines = base.with_suffix(".jsonl")
+        try:
+            vectors: Matrix = np.load(base.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
+            held = _count_lines(lines)
+        except (FileNotFoundError, ValueError, EOFError):
+            return None
+        return _each(lines, vectors) if held == len(vectors) else None
+
     def remove(self, version: str) -> None:
         """Remove everything kept of a version."""
         shutil.rmtree(self._folder(version), ignore_errors=True)
@@ -96,8 +122,29 @@ class Artefacts:
         digest = version.removeprefix("sha256:")
         return self.root / digest[:2] / digest
 
+    def _keep_quality(self, version: str, parser: str, quality: Quality) -> None:
+        _write_aside(self._quality(version, parser), json.dumps(quality.to_value()).encode("utf-8"))
+
+    def _quality(self, version: str, parser: str) -> Path:
+        return self._folder(version) / f"quality-{parser}.json"
+
     def _parsed(self, version: str, parser: str) -> Path:
         return self._folder(version) / f"parsed-{parser}.json"
+
+
+def _count_lines(path: Path) -> int:
+    with path.open("rb") as file:
+        ended = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+        return ended + bool(file.tell())  # the last line has no end
+
+
+def _each(path: Path, vectors: Matrix) -> Iterator[tuple[Chunk, Vector]]:
+    try:
+        with path.open(encoding="utf-8", newline="\n") as file:
+            for line, vector in zip(file, vectors, strict=True):
+                yield _chunk(json.loads(line)), np.asarray(vector)
+    except (ValueError, TypeError, KeyError) as error:
+        raise Damaged(f"{path} is damaged ({error}). Remove it and run the ingest again.") from error
 
 
 def _chunk(value: dict[str, Any]) -> Chunk:

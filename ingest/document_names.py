@@ -75,17 +75,33 @@ class DocumentNames:
 
 def gather_names(chunks: Iterable[NamedChunk]) -> DocumentNames:
     """Read the names of all documents among some chunks; catalogues, whose records name themselves, are left out."""
-    names: dict[str, set[str]] = {}
-    openings: dict[str, set[str]] = defaultdict(set)
+    tally = NameTally()
     for chunk in chunks:
+        tally.add(chunk)
+    return tally.names()
+
+
+class NameTally:
+    """Gathers names while the chunks pass by."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, set[str]] = {}
+        self._openings: dict[str, set[str]] = defaultdict(set)
+
+    def add(self, chunk: NamedChunk) -> None:
+        """Read one chunk."""
         if chunk.kind == "record":
-            continue
-        if chunk.document not in names:
+            return
+        if chunk.document not in self._names:
             name = readable_name(chunk.document)
-            names[chunk.document] = set(stems(f"{name} {_CAMEL.sub(' ', name)} {chunk.title}".replace(".", " ")))
+            words = stems(f"{name} {_CAMEL.sub(' ', name)} {chunk.title}".replace(".", " "))
+            self._names[chunk.document] = set(words)
         if chunk.start < _OPENING_CHARACTERS:
-            openings[chunk.document].update(stems(chunk.text[: _OPENING_CHARACTERS - chunk.start]))
-    return DocumentNames(
-        {document: tuple(sorted(words)) for document, words in names.items()},
-        {document: tuple(sorted(words - names[document])) for document, words in openings.items()},
-    )
+            self._openings[chunk.document].update(stems(chunk.text[: _OPENING_CHARACTERS - chunk.start]))
+
+    def names(self) -> DocumentNames:
+        """Return what was gathered."""
+        return DocumentNames(
+            {document: tuple(sorted(words)) for document, words in self._names.items()},
+            {document: tuple(sorted(words - self._names[document])) for document, words in self._openings.items()},
+        )

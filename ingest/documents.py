@@ -7,7 +7,7 @@ sets an access label, a version or a logical name: it knows one file and nothing
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -61,6 +61,34 @@ class GlyphRun:
 
 
 @dataclass(frozen=True)
+class Note:
+    """A footnote: its text [start, end), and the offset of the mark in the running text that refers to it."""
+
+    start: int
+    end: int
+    reference: int
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a parser saw and the text no longer shows; pages by their 1-based numbers.
+
+    `unread` pages could not be loaded, `images` have no text but an image, `garbled` ones have text in no language;
+    `recognized` holds page and confidence (0 to 1) of each page that text recognition read; `columns` are pages of
+    two columns. `left_out` counts the characters of running headers and footers; `tables_seen` the grids on the pages
+    with text in two rows and two columns, None where a format has no grids to see.
+    """
+
+    unread: tuple[int, ...] = ()
+    images: tuple[int, ...] = ()
+    garbled: tuple[int, ...] = ()
+    recognized: tuple[tuple[int, float], ...] = ()
+    columns: tuple[int, ...] = ()
+    left_out: int = 0
+    tables_seen: int | None = None
+
+
+@dataclass(frozen=True)
 class ParsedDocument:
     """The extracted text of one source and everything that was learned about its structure."""
 
@@ -71,6 +99,8 @@ class ParsedDocument:
     clauses: tuple[Clause, ...]
     runs: tuple[GlyphRun, ...] = ()
     warnings: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
+    reading: Reading = field(default_factory=Reading)
 
     def page_at(self, offset: int) -> int | None:
         """Return the number of the page that holds an offset, or None for a source without pages."""
@@ -87,7 +117,7 @@ class ParsedDocument:
 
     @classmethod
     def from_json(cls, stored: str) -> ParsedDocument:
-        """Read the stored form. Raises KeyError or ValueError where it is damaged."""
+        """Read the stored form, older ones without notes or reading too. Raises KeyError or ValueError if damaged."""
         value = json.loads(stored)
         return cls(
             text=value["text"],
@@ -97,9 +127,28 @@ class ParsedDocument:
             clauses=tuple(Clause(**{**clause, "path": tuple(clause["path"])}) for clause in value["clauses"]),
             runs=tuple(_stored_run(run) for run in value["runs"]),
             warnings=tuple(value["warnings"]),
+            notes=tuple(Note(**note) for note in value.get("notes", ())),
+            reading=_stored_reading(value.get("reading", {})),
         )
 
 
 def _stored_run(run: Mapping[str, Any]) -> GlyphRun:
     box = run.get("box")
     return GlyphRun(run["start"], run["end"], run["page"], run["index"], tuple(box) if box else None)
+
+
+def _stored_reading(value: Mapping[str, Any]) -> Reading:
+    seen = value.get("tables_seen")
+    return Reading(
+        unread=_numbers(value.get("unread", ())),
+        images=_numbers(value.get("images", ())),
+        garbled=_numbers(value.get("garbled", ())),
+        recognized=tuple((int(number), float(confidence)) for number, confidence in value.get("recognized", ())),
+        columns=_numbers(value.get("columns", ())),
+        left_out=int(value.get("left_out", 0)),
+        tables_seen=None if seen is None else int(seen),
+    )
+
+
+def _numbers(values: Iterable[Any]) -> tuple[int, ...]:
+    return tuple(map(int, values))

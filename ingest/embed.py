@@ -57,14 +57,17 @@ class Embedder(Protocol):
         """Return unit vectors (texts, dim). Raises BadInput where a text has no token."""
 
 
-def load_embedder(models_root: Path, name: str, *, runtime: Runtime = "onnx-int8") -> Embedder:
+def load_embedder(
+    models_root: Path, name: str, *, runtime: Runtime = "onnx-int8", threads: int | None = None
+) -> Embedder:
     """Load an embedder of the model folder: int8 on the CPU, or the original weights (on CUDA where there is one).
 
+    `threads` is how many texts the CPU embeds side by side, None for one on each core; no vector depends on it.
     Raises NotFound where it was not pulled and Damaged where its files are not those of its manifest.
     """
     folder, manifest = open_model(models_root, name, "embedder")
     if runtime == "onnx-int8":
-        return OnnxEmbedder(folder, manifest)
+        return OnnxEmbedder(folder, manifest, threads=threads)
     return SentenceTransformersEmbedder(folder, manifest)
 
 

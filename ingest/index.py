@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import islice
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -21,6 +22,8 @@ from governance.errors import BadInput
 from governance.settings import Settings
 from ingest.chunks import Chunk
 from ingest.documents import AttributeValue
+from ingest.product_graph import fitting_keys, identifier_keys
+from ingest.units import measures_of, read_measure, read_money, split_name
 
 EVERYONE = "everyone"
 NO_END = 99991231
@@ -123,8 +126,11 @@ class IndexEngine(Protocol):
 
     name: str
 
-    def build(self, generation: str, entries: Sequence[Entry]) -> int:
-        """Build a Generation aside, put it in place in one step, and return its number of points."""
+    def build(self, generation: str, entries: Iterable[Entry]) -> int:
+        """Build a Generation aside, put it in place in one step, and return its number of points.
+
+        The entries are gone through twice (the mean length decides every word weight) and never held all at once.
+        """
         ...
 
     def open(self, generation: str) -> Index:
@@ -143,12 +149,20 @@ class IndexEngine(Protocol):
 def open_engine(settings: Settings) -> IndexEngine:
     """Return the engine that the settings name: a server where there is a URL, else the embedded one."""
     if settings.index.url:
-        from ingest.index_server import ServerEngine, connect
+        from ingest.index_connection import connect
+        from ingest.index_server import ServerEngine
 
-        return ServerEngine(connect(settings.index.url, api_key=settings.index.api_key.get_secret_value()))
+        return ServerEngine(connect(settings.index), settings.index)
     from ingest.index_edge import EdgeEngine
 
     return EdgeEngine(settings.home / "generations")
+
+
+def in_batches(entries: Iterable[Entry], size: int) -> Iterator[list[Entry]]:
+    """Yield entries in lists of at most `size`; no more than one list is held."""
+    passing = iter(entries)
+    while batch := list(islice(passing, size)):
+        yield batch
 
 
 def point_id(chunk_id: str) -> str:
@@ -180,7 +194,23 @@ def to_payload(chunk: Chunk, standing: Standing) -> dict[str, Any]:
         "effective_from": day_number(standing.effective_from),
         "effective_to": day_number(standing.effective_to) if standing.effective_to else NO_END,
         "attributes": {name: _storable(value) for name, value in chunk.attributes.items()},
+        **_derived(chunk),
     }
+
+
+def _derived(chunk: Chunk) -> dict[str, Any]:
+    """Return what a catalogue record is also found by; what it has none of is left out.
+
+    Its quantities stand at each slice, what it fits and its identifiers at the first.
+    """
+    if chunk.kind != "record":
+        return {}
+    title = chunk.path[0] if chunk.path else ""
+    first = chunk.text.startswith(title)
+    fits = fitting_keys(title, chunk.text, chunk.attributes)
+    identifiers = identifier_keys(chunk.clause, chunk.attributes) if first else []
+    found = {"measures": measures_of(chunk.attributes), "fits": sorted(fits), "identifiers": identifiers}
+    return {name: value for name, value in found.items() if value}
 
 
 def _storable(value: AttributeValue) -> str | float:
@@ -215,8 +245,26 @@ def payload_field(name: str) -> str:
     return name if name in _FIELDS else f"attributes.{name}"
 
 
+def measure_field(measure: str) -> str:
+    """Return the payload path of a measure, a key of `ingest.units.measures_of`."""
+    return f"measures.{measure}"
+
+
+def fits(key: str) -> Condition:
+    """Return the condition that a record states that it fits a product (`ingest.product_graph.fitting_key`)."""
+    return Condition("fits", "any", (key,))
+
+
+def measure_of(field: str) -> str:
+    """Return the measure that a payload path names, "" where it names none."""
+    return field.removeprefix("measures.") if field.startswith("measures.") else ""
+
+
 def parse_filter(text: str) -> Condition:
-    """Read `field=value`, `field<value`, `field>=value` ... as a condition. Raises BadInput."""
+    """Read `field=value`, `field<value`, `field>=value` ... as a condition. Raises BadInput.
+
+    A value may be a quantity (weight<1.5 kg) or an amount of money (price<100 EUR).
+    """
     operators: tuple[Operator, ...] = ("<=", ">=", "<", ">", "=")
     places = [(text.index(operator), -len(operator), operator) for operator in operators if operator in text]
     if not places:
@@ -225,9 +273,25 @@ def parse_filter(text: str) -> Condition:
     name, value = text[:place].strip(), text[place + len(operator) :].strip()
     if not name or not value:
         raise BadInput(f"The filter {text!r} needs a field name and a value around {operator}.")
+    key = name.casefold().replace(" ", "_")
+    quantity = _quantity_filter(key, operator, value) if key not in _FIELDS else None
+    if quantity is not None:
+        return quantity
     if operator != "=" and not _is_number(value):
         raise BadInput(f"The filter {text!r} compares with {operator}, which needs a number; {value!r} is none.")
-    return Condition(payload_field(name.casefold().replace(" ", "_")), operator, _typed(value))
+    return Condition(payload_field(key), operator, _typed(value))
+
+
+def _quantity_filter(key: str, operator: Operator, value: str) -> Condition | None:
+    """Return a filter by a quantity or an amount of money, None where a value is neither."""
+    measure = read_measure(value) or read_measure(value, ".")  # in doubt a person's comma parts thousands
+    if measure is not None:
+        return Condition(measure_field(f"{split_name(key)[0]}_{measure.unit}"), operator, measure.number)
+    money = read_money(value) or read_money(value, ".")
+    if money is None:
+        return None
+    number, currency = money
+    return Condition(payload_field(key if key.endswith(f"_{currency}") else f"{key}_{currency}"), operator, number)
 
 
 def _is_number(value: str) -> bool:

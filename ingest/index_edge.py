@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,18 @@ import qdrant_edge as edge
 from filelock import FileLock, Timeout
 
 from governance.errors import Busy, Damaged, NotFound, ProvenantError
-from ingest.index import Condition, Entry, Index, Stored, Vector, from_payload, point_id, to_payload, without_cut_ties
+from ingest.index import (
+    Condition,
+    Entry,
+    Index,
+    Stored,
+    Vector,
+    from_payload,
+    in_batches,
+    point_id,
+    to_payload,
+    without_cut_ties,
+)
 from ingest.index_words import WordModel, fit_words
 
 _DENSE, _WORDS = "dense", "words"
@@ -30,7 +42,7 @@ _BATCH_POINTS = 256
 _PAGE_POINTS = 500
 _MANIFEST = "generation.json"
 _NO_SPACE = re.compile(r"no space left|os error 28", re.IGNORECASE)
-_KEYWORDS = ("document", "version", "clause", "kind", "labels", "active")
+_KEYWORDS = ("document", "version", "clause", "kind", "labels", "active", "fits", "identifiers")
 _INTEGERS = ("effective_from", "effective_to", "page")
 _STANDING = {"labels", "active", "effective_from", "effective_to"}  # asked by every search, and often met by all
 
@@ -43,18 +55,17 @@ class EdgeEngine:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def build(self, generation: str, entries: Sequence[Entry]) -> int:
+    def build(self, generation: str, entries: Iterable[Entry]) -> int:
         """Build into a folder of another name, flush, rename. A leftover of a killed build is removed first."""
         target = self.root / generation
         aside = self.root / f"{generation}.building"
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
-        words = fit_words([entry.chunk.indexed_text for entry in entries])
+        words = fit_words(entry.chunk.indexed_text for entry in entries)
         shard = edge.EdgeShard.create(str(aside / "shard"), _config(entries))
         try:
-            for first in range(0, len(entries), _BATCH_POINTS):
-                points = [_point(entry, words) for entry in entries[first : first + _BATCH_POINTS]]
-                shard.update(edge.UpdateOperation.upsert_points(points))
+            for batch in in_batches(entries, _BATCH_POINTS):
+                shard.update(edge.UpdateOperation.upsert_points([_point(entry, words) for entry in batch]))
             _index_payload(shard)
             shard.optimize()
             shard.flush()
@@ -67,9 +78,17 @@ class EdgeEngine:
             shard.close()
         manifest = {"points": points_stored, "average_length": words.average_length}
         (aside / _MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
-        shutil.rmtree(target, ignore_errors=True)
+        self._remove(generation)
         aside.rename(target)
         return points_stored
+
+    def _remove(self, generation: str) -> None:
+        """Take a folder out of sight in one step, then remove it, with what killed removals have left."""
+        folder = self.root / generation
+        if folder.exists():
+            folder.rename(self.root / f"{generation}.{os.getpid()}.deleting")
+        for left in self.root.glob("*.deleting"):
+            shutil.rmtree(left, ignore_errors=True)
 
     def open(self, generation: str) -> Index:
         """Lock the folder, then open it. Raises NotFound, Busy (another process has it) or Damaged."""
@@ -99,7 +118,7 @@ class EdgeEngine:
         lock = FileLock(self.root / f"{generation}.lock", thread_local=False)
         try:
             with lock.acquire(blocking=False):
-                shutil.rmtree(self.root / generation, ignore_errors=True)
+                self._remove(generation)
         except Timeout as error:
             raise Busy(f"Index generation {generation} is open in another process and was kept.") from error
 
@@ -178,8 +197,9 @@ class EdgeIndex:
                 self._lock.release()
 
 
-def _config(entries: Sequence[Entry]) -> Any:
-    dimension = len(entries[0].vector) if entries else 1
+def _config(entries: Iterable[Entry]) -> Any:
+    first = next(iter(entries), None)
+    dimension = len(first.vector) if first is not None else 1
     return edge.EdgeConfig(
         vectors={
             _DENSE: edge.EdgeVectorParams(

@@ -1,19 +1,21 @@
 """The index on a Qdrant server or cluster: one server collection for each Generation.
 
 Same payload, same word weights and same conditions as the embedded engine, so the same conformance test runs against
-both. A build goes into a collection of its own and counts only when its alias is set, which is the last step; a
-collection without its alias is a leftover of a killed build.
+both. A build goes into a collection of its own and counts only when its alias is set, which is one call and the last;
+a collection without its alias is a leftover of a killed build. How it is laid out on the server (shards, copies, disk,
+int8) is a setting at the time of its build. By default no graph is built and every vector is compared, as embedded;
+words are always searched exactly.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
 from qdrant_client import QdrantClient, models
-from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from governance.errors import NotFound, ProvenantError
+from governance.settings import IndexSettings
 from ingest.index import (
     Condition,
     Entry,
@@ -21,30 +23,20 @@ from ingest.index import (
     Stored,
     Vector,
     from_payload,
+    in_batches,
     point_id,
     to_payload,
     without_cut_ties,
 )
+from ingest.index_connection import Connection
 from ingest.index_words import WordModel, fit_words
 
 _DENSE, _WORDS = "dense", "words"
-_BATCH_POINTS = 256
 _PAGE_POINTS = 500
+_GRAPH_SEARCHED = 256  # vectors kept in sight on the way through the graph
 _PREFIX = "provenant-"
-_KEYWORDS = ("document", "version", "clause", "kind", "labels", "active")
+_KEYWORDS = ("document", "version", "clause", "kind", "labels", "active", "fits", "identifiers")
 _INTEGERS = ("effective_from", "effective_to", "page")
-
-
-def connect(url: str, *, api_key: str = "") -> QdrantClient:
-    """Return a client of a server that answers. Raises ProvenantError naming the address where it does not."""
-    client = QdrantClient(url=url, api_key=api_key or None, timeout=60, check_compatibility=False)
-    try:
-        client.get_collections()
-    except (ResponseHandlingException, UnexpectedResponse) as error:
-        raise ProvenantError(
-            f"No Qdrant server answers at {url} ({error}). Start it, or correct PROVENANT_INDEX__URL."
-        ) from error
-    return client
 
 
 class ServerEngine:
@@ -52,66 +44,88 @@ class ServerEngine:
 
     name = "server"
 
-    def __init__(self, client: QdrantClient) -> None:
-        self._client = client
+    def __init__(self, connection: Connection, layout: IndexSettings) -> None:
+        self._connection = connection
+        self._layout = layout
 
-    def build(self, generation: str, entries: Sequence[Entry]) -> int:
+    def build(self, generation: str, entries: Iterable[Entry]) -> int:
         """Fill a collection of its own, then set its alias. A leftover of a killed build is removed first."""
         collection = f"{_PREFIX}{generation}-points"
-        self._client.delete_collection(collection)
-        words = fit_words([entry.chunk.indexed_text for entry in entries])
-        self._create(collection, dimension=len(entries[0].vector) if entries else 1)
-        for first in range(0, len(entries), _BATCH_POINTS):
-            points = [_point(entry, words) for entry in entries[first : first + _BATCH_POINTS]]
-            self._client.upsert(collection, points=points, wait=True)
-        self._client.update_collection_aliases(
-            [
-                models.CreateAliasOperation(
-                    create_alias=models.CreateAlias(collection_name=collection, alias_name=_PREFIX + generation)
-                )
-            ]
-        )
-        return self._client.count(collection, exact=True).count
+        self._connection.call(lambda client: client.delete_collection(collection))
+        words = fit_words(entry.chunk.indexed_text for entry in entries)
+        first = next(iter(entries), None)
+        self._create(collection, dimension=len(first.vector) if first is not None else 1)
+        for batch in in_batches(entries, self._layout.upload_points):
+            self._upload(collection, [_point(entry, words) for entry in batch])
+        stored = self._connection.call(lambda client: client.count(collection, exact=True)).count
+        alias = models.CreateAlias(collection_name=collection, alias_name=_PREFIX + generation)
+        change = [models.CreateAliasOperation(create_alias=alias)]
+        self._connection.call(lambda client: client.update_collection_aliases(change))
+        return stored
+
+    def _upload(self, collection: str, points: list[models.PointStruct]) -> None:
+        self._connection.call(lambda client: client.upsert(collection, points=points, wait=True))
 
     def _create(self, collection: str, *, dimension: int) -> None:
-        self._client.create_collection(
-            collection,
-            vectors_config={_DENSE: models.VectorParams(size=dimension, distance=models.Distance.COSINE)},
-            sparse_vectors_config={_WORDS: models.SparseVectorParams(modifier=models.Modifier.IDF)},
-        )
+        """Make a collection; whether it is there is asked in each try, since the answer to the making may be lost."""
+        layout = self._layout
+
+        def create(client: QdrantClient) -> None:
+            if not client.collection_exists(collection):
+                client.create_collection(
+                    collection,
+                    vectors_config={_DENSE: _vector_params(layout, dimension)},
+                    sparse_vectors_config={_WORDS: models.SparseVectorParams(modifier=models.Modifier.IDF)},
+                    shard_number=layout.shards,
+                    replication_factor=layout.replicas,
+                    write_consistency_factor=layout.write_consistency or layout.replicas,
+                    on_disk_payload=layout.payload_on_disk,
+                )
+
+        self._connection.call(create)
         for field in _KEYWORDS:
-            self._client.create_payload_index(collection, field, models.PayloadSchemaType.KEYWORD)
+            self._index_payload(collection, field, models.PayloadSchemaType.KEYWORD)
         for field in _INTEGERS:
-            self._client.create_payload_index(collection, field, models.PayloadSchemaType.INTEGER)
+            self._index_payload(collection, field, models.PayloadSchemaType.INTEGER)
+
+    def _index_payload(self, collection: str, field: str, kind: models.PayloadSchemaType) -> None:
+        self._connection.call(lambda client: client.create_payload_index(collection, field, kind, wait=True))
 
     def open(self, generation: str) -> Index:
         """Open a Generation. Raises NotFound."""
         if not self.exists(generation):
             raise NotFound(f"Index generation {generation} is not on the server. Run the ingest again to build it.")
-        return ServerIndex(self._client, _PREFIX + generation)
+        return ServerIndex(self._connection, _PREFIX + generation, dense=_dense_params(self._layout))
 
     def exists(self, generation: str) -> bool:
         """Tell whether the alias, the last step of a build, is there."""
-        return any(alias.alias_name == _PREFIX + generation for alias in self._client.get_aliases().aliases)
+        aliases = self._connection.call(lambda client: client.get_aliases()).aliases
+        return any(alias.alias_name == _PREFIX + generation for alias in aliases)
 
     def delete(self, generation: str) -> None:
         """Remove the collection and with it its alias."""
-        self._client.delete_collection(f"{_PREFIX}{generation}-points")
+        self._connection.call(lambda client: client.delete_collection(f"{_PREFIX}{generation}-points"))
+
+    def close(self) -> None:
+        """Let go of the connection; open Generations end with it."""
+        self._connection.client.close()
 
 
 class ServerIndex:
     """An open Generation on a server."""
 
-    def __init__(self, client: QdrantClient, collection: str) -> None:
-        self._client = client
+    def __init__(self, connection: Connection, collection: str, *, dense: models.SearchParams) -> None:
+        self._connection = connection
         self._collection = collection
+        self._dense = dense
         self._words = WordModel()  # a query's weights are all 1: the mean length does not matter
 
     def search_dense(
         self, vector: Vector, *, conditions: Sequence[Condition], limit: int, ids: Sequence[str] = ()
     ) -> list[Stored]:
-        """Return the nearest chunks by cosine, exactly."""
-        return self._query(vector.tolist(), _DENSE, _filter(conditions, ids), limit)
+        """Return the nearest chunks by cosine: exactly, unless the settings say graph; given chunks always exactly."""
+        params = _exactly() if ids else self._dense
+        return self._query(vector.tolist(), _DENSE, _filter(conditions, ids), limit, params=params)
 
     def search_words(
         self, text: str, *, conditions: Sequence[Condition], limit: int, ids: Sequence[str] = ()
@@ -121,42 +135,78 @@ class ServerIndex:
         if not weights.indices:
             return []
         sparse = models.SparseVector(indices=weights.indices, values=weights.values)
-        return self._query(sparse, _WORDS, _filter(conditions, ids), limit)
+        return self._query(sparse, _WORDS, _filter(conditions, ids), limit, params=_exactly())
 
-    def _query(self, query: Any, using: str, where: models.Filter | None, limit: int) -> list[Stored]:
-        found = self._client.query_points(
-            self._collection,
-            query=query,
-            using=using,
-            query_filter=where,
-            search_params=models.SearchParams(exact=True),
-            limit=limit,
-            with_payload=True,
-        ).points
+    def _query(
+        self, query: Any, using: str, where: models.Filter | None, limit: int, *, params: models.SearchParams
+    ) -> list[Stored]:
+        def ask(client: QdrantClient) -> list[models.ScoredPoint]:
+            return client.query_points(
+                self._collection,
+                query=query,
+                using=using,
+                query_filter=where,
+                search_params=params,
+                limit=limit,
+                with_payload=True,
+            ).points
+
+        found = self._connection.call(ask)
         stored = [from_payload(cast(dict[str, Any], point.payload), score=point.score) for point in found]
         return without_cut_ties(stored, limit=limit)
 
     def count(self, conditions: Sequence[Condition] = ()) -> int:
         """Return how many chunks meet the conditions."""
-        return self._client.count(self._collection, count_filter=_filter(conditions), exact=True).count
+        where = _filter(conditions)
+        return self._connection.call(
+            lambda client: client.count(self._collection, count_filter=where, exact=True)
+        ).count
 
     def scroll(self, conditions: Sequence[Condition] = ()) -> Iterator[Stored]:
         """Yield every chunk that meets the conditions, a page of 500 at a time."""
-        offset = None
+        where, offset = _filter(conditions), None
         while True:
-            records, offset = self._client.scroll(
-                self._collection,
-                scroll_filter=_filter(conditions),
-                limit=_PAGE_POINTS,
-                offset=offset,
-                with_payload=True,
-            )
+            records, offset = self._page(where, offset)
             yield from (from_payload(cast(dict[str, Any], record.payload)) for record in records)
             if offset is None:
                 return
 
+    def _page(self, where: models.Filter | None, offset: Any) -> tuple[list[models.Record], Any]:
+        return self._connection.call(
+            lambda client: client.scroll(
+                self._collection, scroll_filter=where, limit=_PAGE_POINTS, offset=offset, with_payload=True
+            )
+        )
+
     def close(self) -> None:
         """Nothing is held open: the engine owns the client."""
+
+
+def _exactly() -> models.SearchParams:
+    return models.SearchParams(exact=True)
+
+
+def _vector_params(layout: IndexSettings, dimension: int) -> models.VectorParams:
+    """Return how vectors are stored. Without a graph a build costs less, and nothing could follow one."""
+    scalar = models.ScalarQuantizationConfig(type=models.ScalarType.INT8, quantile=0.99, always_ram=True)
+    return models.VectorParams(
+        size=dimension,
+        distance=models.Distance.COSINE,
+        on_disk=layout.vectors_on_disk,
+        hnsw_config=models.HnswConfigDiff(m=0) if layout.search == "exact" else None,
+        quantization_config=models.ScalarQuantization(scalar=scalar) if layout.quantization == "scalar" else None,
+    )
+
+
+def _dense_params(layout: IndexSettings) -> models.SearchParams:
+    if layout.search == "exact":
+        return _exactly()
+    rescored = models.QuantizationSearchParams(rescore=True, oversampling=layout.oversampling)
+    return models.SearchParams(
+        exact=False,
+        hnsw_ef=_GRAPH_SEARCHED,
+        quantization=rescored if layout.quantization == "scalar" else None,
+    )
 
 
 def _point(entry: Entry, words: WordModel) -> models.PointStruct:

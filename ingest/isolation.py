@@ -21,6 +21,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +34,7 @@ from ingest.parser_worker import FAILED, HEAD, OUT_OF_MEMORY, PARSED, REFUSED, S
 PARSER_FUNCTION = "ingest.parse:parse_file"
 _START_SECONDS = 60.0
 _END_SECONDS = 5.0
+_BEAT_SECONDS = 0.5
 _MOST_ANSWER_BYTES = 256 * 1024 * 1024  # the text of a file of 20,000 pages has some 60
 _PIPE_BYTES = 1024 * 1024
 _KEPT_VARIABLES = ("LD_LIBRARY_PATH", "PATH", "TESSDATA_PREFIX")
@@ -73,17 +75,20 @@ class IsolatedParser:
         """Return the process id of the worker, None where there is none at present."""
         return self._worker.process.pid if self._worker else None
 
-    def parse(self, path: Path) -> ParsedDocument:
-        """Return what the parser made of a file.
+    def parse(self, path: Path, *, mapping: str = "", beat: Callable[[], None] = lambda: None) -> ParsedDocument:
+        """Return what the parser made of a file; `mapping` is the text of a catalogue's mapping file, "" for none.
+
+        `beat` is called twice a second while a file is read; where it raises, the worker is ended at once.
 
         Raises BadInput, with the reason, where the parser refuses the file, fails, dies or needs more than its caps;
         ProvenantError where no worker can be started.
         """
         with self._lock:
             fresh = not self._fits(self._worker)
-            answer = self._ask(path)
+            request = {"path": str(path.absolute()), **({"mapping": mapping} if mapping else {})}
+            answer = self._ask(request, beat)
             if answer.kind in {"lost", OUT_OF_MEMORY} and not fresh:
-                answer = self._ask(path)
+                answer = self._ask(request, beat)
         if answer.kind == PARSED:
             with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 document = ParsedDocument.from_json(answer.body.decode("utf-8"))
@@ -112,14 +117,14 @@ class IsolatedParser:
             and worker.process.poll() is None
         )
 
-    def _ask(self, path: Path) -> _Answer:
+    def _ask(self, request: Mapping[str, str], beat: Callable[[], None]) -> _Answer:
         if not self._fits(self._worker):
             self._discard()
         try:
             if self._worker is None:
                 self._worker = _Worker(self.caps, self.function)
-                self._worker.wait_until_started()
-            answer = self._worker.ask(path)
+                self._worker.wait_until_started(beat)
+            answer = self._worker.ask(request, beat)
         except BaseException:  # an interrupted worker would answer the next question with this one's answer
             self._discard()
             raise
@@ -181,9 +186,9 @@ class _Worker:
             os.close(requests)
             os.close(answers)
 
-    def wait_until_started(self) -> None:
+    def wait_until_started(self, beat: Callable[[], None]) -> None:
         """Return when the worker has imported its parser. Raises ProvenantError where it does not get so far."""
-        if self._read_answer(_START_SECONDS).kind != STARTED:
+        if self._read_answer(_START_SECONDS, beat).kind != STARTED:
             self._errors.seek(0)
             told = self._errors.read().decode("utf-8", "replace").strip().split("\n")[-1]
             raise ProvenantError(
@@ -191,14 +196,14 @@ class _Worker:
                 f"and that {self._caps.megabytes:,} MB (PROVENANT_INGEST__PARSER_MEGABYTES) are enough and free."
             )
 
-    def ask(self, path: Path) -> _Answer:
-        """Return what becomes of one file."""
+    def ask(self, request: Mapping[str, str], beat: Callable[[], None]) -> _Answer:
+        """Return what becomes of one file: its path, and what is handed to the parser beside it."""
         self.served += 1
         try:
-            os.write(self._requests, json.dumps(str(path.absolute())).encode("ascii") + b"\n")
+            os.write(self._requests, json.dumps(request).encode("ascii") + b"\n")
         except BrokenPipeError:
             return self._lost()
-        return self._read_answer(self._caps.seconds)
+        return self._read_answer(self._caps.seconds, beat)
 
     def end(self) -> None:
         """Kill the worker and everything it may have started, and wait for its end."""
@@ -212,26 +217,29 @@ class _Worker:
         os.close(self._answers)
         self._errors.close()
 
-    def _read_answer(self, seconds: float) -> _Answer:
+    def _read_answer(self, seconds: float, beat: Callable[[], None]) -> _Answer:
         until = time.monotonic() + seconds
         try:
-            kind, self.megabytes, size = HEAD.unpack(self._read(HEAD.size, until))
+            kind, self.megabytes, size = HEAD.unpack(self._read(HEAD.size, until, beat))
             if size > _MOST_ANSWER_BYTES:
                 return _Answer("lost", b"the reader gave back more than it can hold")
-            return _Answer(kind, self._read(size, until))
+            return _Answer(kind, self._read(size, until, beat))
         except TimeoutError:
             return _Answer("slow")
         except EOFError:
             return self._lost()
 
-    def _read(self, size: int, until: float) -> bytes:
+    def _read(self, size: int, until: float, beat: Callable[[], None]) -> bytes:
         """Read exactly so many bytes. Raises TimeoutError, or EOFError where the worker is gone."""
         read = bytearray()
         waiting = select.poll()
         waiting.register(self._answers, select.POLLIN)
         while len(read) < size:
-            if not waiting.poll(max(0.0, until - time.monotonic()) * 1000):
-                raise TimeoutError
+            if not waiting.poll(min(max(0.0, until - time.monotonic()), _BEAT_SECONDS) * 1000):
+                if time.monotonic() >= until:
+                    raise TimeoutError
+                beat()
+                continue
             part = os.read(self._answers, min(_PIPE_BYTES, size - len(read)))
             if not part:
                 raise EOFError
@@ -259,6 +267,8 @@ def _is_sound(document: ParsedDocument) -> bool:
         *((page.start, page.end) for page in document.pages),
         *((clause.start, clause.end) for clause in document.clauses),
         *((run.start, run.end) for run in document.runs),
+        *((note.start, note.end) for note in document.notes),
+        *((note.reference, note.reference) for note in document.notes),
     ]
     numbers = all(type(at) is int for span in spans for at in span) and all(isinstance(text, str) for text in texts)
     return numbers and all(0 <= start <= end <= len(document.text) for start, end in spans)

@@ -2,8 +2,9 @@
 
     python -m ingest.parser_worker PARENT REQUESTS ANSWERS MEGABYTES SECONDS FILES MODULE:FUNCTION
 
-Imports a parser, gives up what parsing does not need, and then reads one path after the other from REQUESTS and
-writes one answer for each to ANSWERS (two open pipes). Refuses to know why a file is read. What is given up, in order:
+Imports a parser, gives up what parsing does not need, and then reads one request after the other from REQUESTS (the
+path of a file and what the parser is handed beside it) and writes one answer for each to ANSWERS (two open pipes).
+Refuses to know why a file is read. What is given up, in order:
 
     network     a network namespace of its own, which has no way out, where the system allows one (root, or a user
                 namespace); everywhere, as the floor, Python's audit hook bars sockets. The hook holds Python code;
@@ -49,7 +50,7 @@ def main(arguments: list[str]) -> None:
     """Serve until the parent closes its end of the requests."""
     parent, requests, answers, megabytes, seconds, files = (int(word) for word in arguments[:6])
     module, _, name = arguments[6].partition(":")
-    parse: Callable[[Path], ParsedDocument] = getattr(importlib.import_module(module), name)
+    parse: Callable[..., ParsedDocument] = getattr(importlib.import_module(module), name)
     give_up_network()
     die_with(parent)
     set_caps(megabytes, life_seconds=seconds * files)
@@ -57,7 +58,8 @@ def main(arguments: list[str]) -> None:
     with os.fdopen(requests, encoding="utf-8") as lines:
         for line in lines:
             _allow_processor(seconds)
-            _answer(answers, *_parse(parse, Path(json.loads(line))))
+            request = json.loads(line)
+            _answer(answers, *_parse(parse, Path(request.pop("path")), **request))
 
 
 def give_up_network() -> None:
@@ -116,9 +118,9 @@ def _bar(event: str, _: Any) -> None:
         raise PermissionError(f"a parser may not use the network ({event})")
 
 
-def _parse(parse: Callable[[Path], ParsedDocument], path: Path) -> tuple[bytes, bytes]:
+def _parse(parse: Callable[..., ParsedDocument], path: Path, **beside: str) -> tuple[bytes, bytes]:
     try:
-        return PARSED, parse(path).to_json().encode("utf-8")
+        return PARSED, parse(path, **beside).to_json().encode("utf-8")
     except BadInput as error:
         return REFUSED, str(error).encode("utf-8", "replace")
     except MemoryError:

@@ -1,6 +1,6 @@
 """Ingest: from files and folders to a new live release, safe at every instant.
 
-    find sources -> read what changed -> publish (build aside, validate, switch in one transaction)
+    find sources -> read what changed or moved -> publish (build aside, validate, switch in one transaction)
 
 Until the last step nothing that answers has changed, so a run that fails or is killed loses nothing; what it had
 read is kept under its Digest and the next run takes it up. One bad file never stops the others: each file ends with
@@ -16,47 +16,37 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
-from governance.digests import digest_file
 from governance.errors import BadInput, ProvenantError
 from governance.locks import hold
-from ingest.publish import IngestTools, Progress, chunks_name, publish, read_version, with_parser
+from ingest.ingest_report import ReportPart
+from ingest.publish import IngestTools, Progress, publish, with_parser
+from ingest.removal_guard import check_removals
+from ingest.source_reading import FileOutcome, FileStatus, IngestRequest, Reading, begin_reading, read_source
 from ingest.sources import SourceFile, find_sources, folder_roots
-from ingest.versions import ALWAYS, Version, add_version, read_corpus, remove_document
+from ingest.versions import Version, active_version, read_corpus, remove_document
 
-FileStatus = Literal["added", "unchanged", "updated", "removed", "refused", "failed"]
-STATUSES: tuple[FileStatus, ...] = ("added", "unchanged", "updated", "removed", "refused", "failed")
+__all__ = [
+    "STATUSES",
+    "FileOutcome",
+    "FileStatus",
+    "IngestReport",
+    "IngestRequest",
+    "check_collection_name",
+    "run_ingest",
+]
+
+STATUSES: tuple[FileStatus, ...] = get_args(FileStatus)
 _BYTES_FREE_AT_LEAST = 200 * 1024 * 1024
 _MOST_NAME_CHARACTERS = 60
 
 
 @dataclass(frozen=True)
-class IngestRequest:
-    """What to ingest. `labels` None keeps the labels a document has; `effective` None dates nothing."""
-
-    paths: tuple[Path, ...]
-    collection: str
-    labels: tuple[str, ...] | None = None
-    effective: date | None = None
-
-
-@dataclass(frozen=True)
-class FileOutcome:
-    """What became of one file."""
-
-    document: str
-    version: str
-    status: FileStatus
-    reason: str = ""
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class IngestReport:
-    """What an ingest did; `points` is the number of chunks in the index that now answers."""
+    """What an ingest did; `points` is the number of chunks in the index that now answers, `parts` tell what changed."""
 
     collection: str
     documents: tuple[FileOutcome, ...]
@@ -65,37 +55,44 @@ class IngestReport:
     release_id: str
     points: int
     seconds: float
+    parts: tuple[ReportPart, ...] = ()
 
 
 def run_ingest(request: IngestRequest, tools: IngestTools) -> IngestReport:
     """Ingest files and folders and, after validation, let the new release answer.
 
-    Raises Busy where another ingest of the collection runs, BadInput for a path that is not there, and
-    ProvenantError where the disk is full; in each case the live release is as it was.
+    Raises Busy where another ingest of the collection runs, BadInput for a path that is not there, RefusedByPolicy
+    where most of a folder's documents would go, ProvenantError where the disk is full; the live release is as it was.
     """
     check_collection_name(request.collection)
     started = time.monotonic()
     sources = find_sources(request.paths)
     home = tools.settings.home
     lock = home / "locks" / f"ingest-{request.collection}.lock"
-    with _full_disk_as_sentence(home), hold(lock, doing=f"An ingest of {request.collection}"):
+    doing, facts = f"An ingest of {request.collection}", {"job": request.job}
+    with _full_disk_as_sentence(home), hold(lock, doing=doing, facts=facts):
         _check_free_space(home)
         with tools.store.session() as session:
             corpus = read_corpus(session, request.collection)
+        before = dict(corpus)
+        sources = list(tools.read_ahead(sources, _known_elsewhere(corpus, sources)))
         with with_parser(tools) as equipped:
-            outcomes = _read_sources(sources, request, corpus, equipped)
+            outcomes = _read_sources(sources, begin_reading(request, corpus, sources, equipped))
         outcomes += _remove_missing(sources, request, corpus)
+        check_removals(before, corpus, sources, folder_roots(request.paths), accept=request.accept_removals)
         tools.tell(Progress(len(sources), len(sources), "building the index"))
-        manifest, points = publish(request.collection, corpus, tools)
+        unreadable = [outcome.document for outcome in outcomes if outcome.status in {"refused", "failed"}]
+        published = publish(request.collection, corpus, _telling_the_end(tools, len(sources)), unreadable=unreadable)
     counts = Counter(outcome.status for outcome in outcomes)
     return IngestReport(
         collection=request.collection,
         documents=tuple(outcomes),
         counts={status: counts[status] for status in STATUSES},
-        generation=manifest.collections[request.collection].generation,
-        release_id=manifest.id,
-        points=points,
+        generation=published.release.collections[request.collection].generation,
+        release_id=published.release.id,
+        points=published.points,
         seconds=round(time.monotonic() - started, 3),
+        parts=published.parts,
     )
 
 
@@ -108,14 +105,20 @@ def check_collection_name(name: str) -> None:
         )
 
 
-def _read_sources(
-    sources: Sequence[SourceFile], request: IngestRequest, corpus: dict[str, tuple[Version, ...]], tools: IngestTools
-) -> list[FileOutcome]:
+def _known_elsewhere(corpus: Mapping[str, Sequence[Version]], sources: Sequence[SourceFile]) -> frozenset[str]:
+    """Return the Digests of texts that a source may have moved from, or that were withdrawn: not to be read ahead."""
+    present = {source.name for source in sources}
+    versions = [(name, version) for name, known in corpus.items() for version in known]
+    return frozenset(one.digest for name, one in versions if name not in present or one.status == "withdrawn")
+
+
+def _read_sources(sources: Sequence[SourceFile], reading: Reading) -> list[FileOutcome]:
     outcomes = []
     for number, source in enumerate(sources):
+        tools = reading.tools
         tools.tell(Progress(number, len(sources), source.name))
         try:
-            outcome = _read_source(source, request, corpus, _telling_shares(tools, number, len(sources)))
+            outcome = read_source(source, replace(reading, tools=_telling_shares(tools, number, len(sources))))
         except BadInput as error:
             outcome = FileOutcome(source.name, "", "refused", str(error))
         except PermissionError:
@@ -133,38 +136,9 @@ def _telling_shares(tools: IngestTools, number: int, total: int) -> IngestTools:
     return replace(tools, tell=lambda at: tools.tell(Progress(number + at.done / at.total, total, at.message)))
 
 
-def _read_source(
-    source: SourceFile, request: IngestRequest, corpus: dict[str, tuple[Version, ...]], tools: IngestTools
-) -> FileOutcome:
-    """Read one file if it is new or changed, and put its version in its place among the document's versions."""
-    if source.refused:
-        raise BadInput(source.refused)
-    _check_size(source.path, tools.settings.ingest.max_file_megabytes)
-    versions = corpus.get(source.name, ())
-    digest = digest_file(source.path)
-    active = next((version for version in versions if version.status == "active"), None)
-    same = active if active is not None and active.digest == digest else None
-    labels = request.labels if request.labels is not None else (versions[-1].labels if versions else ())
-    if same is not None and _is_current(same, labels, request.effective, tools):
-        return FileOutcome(source.name, digest, "unchanged", warnings=same.warnings)
-    kept = tools.artefacts.keep_source(digest, source.path)
-    tell = tools.tell
-    version = read_version(source.name, kept, digest, tools, tell=lambda share: tell(Progress(share, 1, source.name)))
-    first_day = same.effective_from if same is not None else datetime.now(UTC).date() if versions else ALWAYS
-    placed = replace(version, effective_from=request.effective or first_day)
-    corpus[source.name] = tuple(
-        replace(one, labels=labels, source_root=source.root) for one in add_version(versions, placed)
-    )
-    reason = "its labels, dates or the parser changed" if same is not None else ""
-    return FileOutcome(source.name, digest, "updated" if versions else "added", reason, version.warnings)
-
-
-def _is_current(version: Version, labels: tuple[str, ...], effective: date | None, tools: IngestTools) -> bool:
-    """Tell whether nothing about a version would change by reading its source again."""
-    dated = effective is None or effective == version.effective_from
-    parser = tools.parser_key(version.document)
-    read = tools.artefacts.has_chunks(version.digest, chunks_name(version.document, tools.cutter, parser))
-    return version.parser == parser and version.labels == labels and dated and read
+def _telling_the_end(tools: IngestTools, total: int) -> IngestTools:
+    """Return tools whose progress counts as all files read."""
+    return replace(tools, tell=lambda at: tools.tell(Progress(total, total, at.message)))
 
 
 def _remove_missing(
@@ -174,22 +148,11 @@ def _remove_missing(
     roots, present = folder_roots(request.paths), {source.name for source in sources}
     outcomes = []
     for name, versions in corpus.items():
-        gone = versions[-1].source_root in roots and name not in present
-        if gone and any(version.status == "active" for version in versions):
+        active = active_version(versions)
+        if active is not None and active.source_root in roots and name not in present:
             corpus[name] = remove_document(versions, on=datetime.now(UTC).date())
-            outcomes.append(FileOutcome(name, versions[-1].digest, "removed", "its source is no longer in the folder"))
+            outcomes.append(FileOutcome(name, active.digest, "removed", "its source is no longer in the folder"))
     return outcomes
-
-
-def _check_size(path: Path, megabytes: int) -> None:
-    size = path.stat().st_size
-    if size == 0:
-        raise BadInput("The file is empty.")
-    if size > megabytes * 1024 * 1024:
-        raise BadInput(
-            f"The file has {size / 1024 / 1024:.0f} MB and the limit is {megabytes} MB; "
-            "split it, or raise PROVENANT_INGEST__MAX_FILE_MEGABYTES."
-        )
 
 
 def _check_free_space(home: Path) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ingest.documents import AttributeValue
+from ingest.units import stated_measures
 from ingest.words import content_words, stem, words
 
 PARTS = ("title", "description", "type", "model", "values")
@@ -67,7 +68,8 @@ class ProductFacts:
 
     `units[unit][attribute]` counts records whose title or description gives that attribute in that unit;
     `attributes` and `numeric` count the records that hold an attribute, and those that hold it as a number;
-    `told[attribute]` is the share of its records whose title or description says its value.
+    `told[attribute]` is the share of its records whose title or description says its value;
+    `measures[measure][attribute]` counts the records in which an attribute states a quantity ("weight_g").
     """
 
     records: int = 0
@@ -77,6 +79,7 @@ class ProductFacts:
     attributes: Mapping[str, int] = field(default_factory=dict)
     numeric: Mapping[str, int] = field(default_factory=dict)
     told: Mapping[str, float] = field(default_factory=dict)
+    measures: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def part(self, name: str) -> PartFacts:
         """Return one part; an empty one where no record has it."""
@@ -85,13 +88,9 @@ class ProductFacts:
 
 def gather_facts(chunks: Iterable[RecordChunk]) -> ProductFacts:
     """Count over the records among some chunks. Only the first slice of a record counts; clauses are passed over."""
-    tally = _Tally()
-    seen: set[tuple[str, str]] = set()
+    tally = FactTally()
     for chunk in chunks:
-        title = chunk.path[0] if chunk.path else ""
-        if chunk.kind == "record" and chunk.text.startswith(title) and (chunk.document, chunk.clause) not in seen:
-            seen.add((chunk.document, chunk.clause))
-            tally.add(title, describe(title, chunk.text, chunk.attributes), chunk.attributes)
+        tally.add_chunk(chunk)
     return tally.facts()
 
 
@@ -139,10 +138,11 @@ def stemmed(text: str) -> list[str]:
     return [stem(word) for word in content_words(text) or words(text)]
 
 
-class _Tally:
+class FactTally:
     """Counts while the records pass by."""
 
     def __init__(self) -> None:
+        self._seen: set[tuple[str, str]] = set()
         self.records = 0
         self.filled: Counter[str] = Counter()
         self.lengths: Counter[str] = Counter()
@@ -152,8 +152,17 @@ class _Tally:
         self.attributes: Counter[str] = Counter()
         self.numeric: Counter[str] = Counter()
         self.told: Counter[str] = Counter()
+        self.measures: dict[str, Counter[str]] = defaultdict(Counter)
+
+    def add_chunk(self, chunk: RecordChunk) -> None:
+        """Count the first slice of a record; clauses and further slices are passed over."""
+        title = chunk.path[0] if chunk.path else ""
+        if chunk.kind == "record" and chunk.text.startswith(title) and (chunk.document, chunk.clause) not in self._seen:
+            self._seen.add((chunk.document, chunk.clause))
+            self.add(title, describe(title, chunk.text, chunk.attributes), chunk.attributes)
 
     def add(self, title: str, description: str, attributes: Mapping[str, AttributeValue]) -> None:
+        """Count one record by its parts."""
         self.records += 1
         for name, stems in words_of_parts(title, description, attributes).items():
             if stems:
@@ -164,6 +173,8 @@ class _Tally:
         said = f"{title}\n{description}"
         self._add_attributes(set(words(said)), attributes)
         self._add_units(said, attributes)
+        for measure, (_, name) in stated_measures(attributes).items():
+            self.measures[measure][name] += 1
 
     def _add_attributes(self, said: set[str], attributes: Mapping[str, AttributeValue]) -> None:
         for name, value in attributes.items():
@@ -184,6 +195,7 @@ class _Tally:
             self.units[unit].update(name for name, value in numbers if value == number)
 
     def facts(self) -> ProductFacts:
+        """Return what was counted."""
         parts = {
             name: PartFacts(count, self.lengths[name] / count, dict(self.counts[name]))
             for name, count in self.filled.items()
@@ -195,7 +207,9 @@ class _Tally:
         }
         told = {name: count / self.attributes[name] for name, count in self.told.items() if count}
         numeric = {name: count for name, count in self.numeric.items() if count}
-        return ProductFacts(self.records, parts, dict(self.makers), units, dict(self.attributes), numeric, told)
+        measures = {measure: dict(by) for measure, by in self.measures.items()}
+        attributes = dict(self.attributes)
+        return ProductFacts(self.records, parts, dict(self.makers), units, attributes, numeric, told, measures)
 
 
 def unit_name(unit: str) -> str:

@@ -1,18 +1,19 @@
 """Publish: from a corpus to the release that answers from it.
 
-    gather chunks -> build the Generation aside -> validate -> records, release and pointer in one transaction
+    survey chunks -> build the Generation aside -> validate -> records, release and pointer in one transaction
 
 The only place where a Generation is built and where the live release changes because of content. Equal inputs give a
-Generation of equal name, which is then not built again. Old Generations are pruned after the switch, never before.
+Generation of equal name, which is then not built again. Chunks and vectors pass by one at a time, so that memory does
+not grow with the corpus. Old Generations are pruned after the switch, never before.
 """
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,23 +24,26 @@ from governance.errors import Busy, NotFound, ProvenantError
 from governance.release import CollectionState, ReleaseManifest, keep_release, live_release, switch_channel
 from governance.settings import Settings
 from governance.store import GenerationRecord, Store, now
-from ingest.artefacts import Artefacts, Matrix
+from ingest.artefacts import Artefacts, Matrix, Vector
+from ingest.chunk_changes import count_chunk_changes
 from ingest.chunks import Chunk, ChunkSource, cut_chunks, cutter_digest
 from ingest.documents import ParsedDocument
 from ingest.embed import Embedder
-from ingest.index import Entry, IndexEngine
+from ingest.generation_build import CorpusEntries, build_generation, check_room
+from ingest.generation_checks import Candidate, CandidateCheck, let_answer
+from ingest.index import IndexEngine
+from ingest.ingest_report import ReportPart
 from ingest.isolation import PARSER_FUNCTION, Caps, IsolatedParser
 from ingest.parse import parser_key
-from ingest.summary import gather_summary, keep_summary, summary_path
+from ingest.sources import SourceFile
+from ingest.summary import summary_path
+from ingest.version_changes import note_changes, report_catalogs
 from ingest.versions import Corpus, Version, indexed_versions, read_corpus, snapshot_digest, write_corpus
 
+ReadAhead = Callable[[Sequence[SourceFile], Set[str]], Sequence[SourceFile]]  # sources, texts left out by Digest
 _PARSER_FUNCTIONS = {"auto": PARSER_FUNCTION, "never": "ingest.parse:parse_file_without_ocr"}
-_INDEX_FORMAT = 2  # raised when points are made otherwise: 2 joins hyphenated compounds
-_PROBES = 5
+_INDEX_FORMAT = 3  # raised when points are made otherwise: 2 joins hyphenated compounds, 3 has measures and fits
 _BATCH_CHUNKS = 64
-_INDEX_BYTES = 100 * 1024 * 1024  # an empty index with its write-ahead log
-_POINT_BYTES = 8 * 1024
-_FINDS_ITSELF = np.float32(0.999)
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,35 @@ class Progress:
     message: str
 
 
+class ReadingTools:
+    """What one source is read, cut and embedded with, here or on another machine; a dataclass below it has the values.
+
+    The names that it derives decide what is kept where, so that every machine finds what another has kept.
+    """
+
+    embedder: Embedder
+    artefacts: Artefacts
+    settings: Settings
+    parser: IsolatedParser | None
+
+    @property
+    def cutter(self) -> str:
+        """Return the name of how Chunks are cut and embedded here."""
+        return cutter_digest(budget=self.settings.ingest.chunk_tokens, embedder=self.embedder.digest)
+
+    def parser_key(self, document: str, mapping: str = "") -> str:
+        """Return what decides how a document is read here, beside its content: the text of its mapping file too."""
+        key = parser_key(document, ocr=self.settings.ingest.ocr)
+        return short(digest_value([key, mapping]), 16) if mapping else key
+
+
 @dataclass(frozen=True)
-class IngestTools:
+class IngestTools(ReadingTools):
     """What ingestion works with. `answering` is the part of a release that does not come from the corpus.
 
-    `parser` is None between ingests; `with_parser` gives tools that have one.
+    `check` has the last word on whether a new Generation may answer in place of the live one. `parser` is None between
+    ingests; `with_parser` gives tools that have one. `read_ahead` may read many sources elsewhere before they are taken
+    up one by one; it gives the sources back, those refused with their reason.
     """
 
     store: Store
@@ -66,15 +94,8 @@ class IngestTools:
     answering: Mapping[str, Any] = field(default_factory=dict)
     tell: Callable[[Progress], None] = lambda _: None
     parser: IsolatedParser | None = None
-
-    @property
-    def cutter(self) -> str:
-        """Return the name of how Chunks are cut and embedded here."""
-        return cutter_digest(budget=self.settings.ingest.chunk_tokens, embedder=self.embedder.digest)
-
-    def parser_key(self, document: str) -> str:
-        """Return what decides how a document is read here, beside its content."""
-        return parser_key(document, ocr=self.settings.ingest.ocr)
+    check: CandidateCheck = let_answer
+    read_ahead: ReadAhead = lambda sources, _: sources
 
 
 @contextmanager
@@ -83,51 +104,88 @@ def with_parser(tools: IngestTools) -> Iterator[IngestTools]:
     if tools.parser is not None:
         yield tools
         return
-    caps = Caps(megabytes=tools.settings.ingest.parser_megabytes, seconds=tools.settings.ingest.parser_seconds)
-    function = _PARSER_FUNCTIONS[tools.settings.ingest.ocr]
-    with IsolatedParser(caps, parser=function) as parser:
+    with new_parser(tools.settings) as parser:
         yield replace(tools, parser=parser)
 
 
-def publish(collection: str, corpus: Corpus, tools: IngestTools) -> tuple[ReleaseManifest, int]:
-    """Let a corpus answer. Returns the live release and the number of chunks in its index.
+def new_parser(settings: Settings) -> IsolatedParser:
+    """Return a parser with the caps of the settings, to be closed."""
+    caps = Caps(megabytes=settings.ingest.parser_megabytes, seconds=settings.ingest.parser_seconds)
+    return IsolatedParser(caps, parser=_PARSER_FUNCTIONS[settings.ingest.ocr])
+
+
+@dataclass(frozen=True)
+class Published:
+    """What answers now, the number of chunks in its index, and what changed, for the report."""
+
+    release: ReleaseManifest
+    points: int
+    parts: tuple[ReportPart, ...] = ()
+
+
+def publish(collection: str, corpus: Corpus, tools: IngestTools, *, unreadable: Sequence[str] = ()) -> Published:
+    """Let a corpus answer; `unreadable` names the files that this run could not read, for the report.
 
     Raises ProvenantError where the new Generation fails its validation; what answers is then as it was.
     """
     snapshot = snapshot_digest(corpus)
     generation = generation_name(collection, snapshot, tools.cutter)
-    if not tools.engine.exists(generation):
-        with with_parser(tools) as equipped:
-            entries = list(_entries(corpus, equipped))
-        _build(generation, entries, tools)
+    with tools.store.session() as session:
+        before = read_corpus(session, collection)
+        state = (live_release(session) or ReleaseManifest({})).collections.get(collection)
+        validated = session.get(GenerationRecord, generation) is not None and tools.engine.exists(generation)
     versions = indexed_versions(corpus)
     points = sum(version.chunks for version in versions)
+    entries = CorpusEntries(versions, lambda version: _telling(_chunks_of(version, tools), tools))
+    candidate = Candidate(collection, generation, state.generation if state else "")
+    if not validated:
+        check_room(tools.settings.home, points)
+        points = build_generation(generation, entries, tools.engine, tools.settings.home)
+    parts = _describe_changes(before, corpus, tools, unreadable)
+    if candidate.generation != candidate.live:
+        parts += _check(candidate, tools, keep=validated)
+    manifest = _switch(collection, corpus, CollectionState(snapshot, generation), points, tools)
+    prune_generations(tools)
+    return Published(manifest, points, parts)
+
+
+def _switch(
+    collection: str, corpus: Corpus, state: CollectionState, points: int, tools: IngestTools
+) -> ReleaseManifest:
+    """Write versions, Generation and release, and point at the release: all in one transaction."""
     with tools.store.session() as session:
+        note_changes(session, collection, read_corpus(session, collection), corpus)
         write_corpus(session, collection, corpus)
-        if session.get(GenerationRecord, generation) is None:
-            record = GenerationRecord(id=generation, collection=collection, snapshot=snapshot, created_at=now())
-            record.embedder, record.points, record.documents = tools.embedder.digest, points, len(versions)
+        if session.get(GenerationRecord, state.generation) is None:
+            record = GenerationRecord(id=state.generation, collection=collection, snapshot=state.snapshot)
+            record.embedder, record.points, record.created_at = tools.embedder.digest, points, now()
+            record.documents = len(indexed_versions(corpus))
             session.add(record)
         live = live_release(session) or ReleaseManifest({})
-        state = CollectionState(snapshot, generation)
         manifest = live.with_collection(collection, state).with_answering(tools.answering)
         keep_release(session, manifest)
         switch_channel(session, manifest.id)
-    prune_generations(tools)
-    return manifest, points
+    return manifest
 
 
-def withdraw(document: str, collection: str, tools: IngestTools, *, version: str = "") -> ReleaseManifest:
-    """Withdraw a document, or one version of it, and publish without it. Raises NotFound."""
-    with tools.store.session() as session:
-        corpus = read_corpus(session, collection)
-    chosen = [one for one in corpus.get(document, ()) if not version or version in one.digest]
-    if not chosen:
-        raise NotFound(
-            f"There is no document {document!r}{f' with version {version}' if version else ''} in {collection}."
-        )
-    corpus[document] = tuple(replace(one, status="withdrawn") if one in chosen else one for one in corpus[document])
-    return publish(collection, corpus, tools)[0]
+def _describe_changes(
+    before: Corpus, after: Corpus, tools: IngestTools, unreadable: Sequence[str]
+) -> tuple[ReportPart, ...]:
+    """Return what changed between two corpora, a part for each kind of change. Further kinds are added here."""
+    chunks = count_chunk_changes(
+        before, after, lambda one: (chunk for chunk, _ in _chunks_of(one, tools)), unreadable=unreadable
+    )
+    return (chunks.as_part(), *report_catalogs(before, after, tools.artefacts))
+
+
+def _check(candidate: Candidate, tools: IngestTools, *, keep: bool) -> tuple[ReportPart, ...]:
+    """Return what the check found. Raises ProvenantError where it refuses; the Candidate goes, unless `keep`."""
+    verdict = tools.check(candidate)
+    if verdict.refused:
+        if not keep:
+            tools.engine.delete(candidate.generation)
+        raise ProvenantError(f"The new index was not switched to: {verdict.refused}")
+    return verdict.parts
 
 
 def switch_generation(generation: str, tools: IngestTools) -> ReleaseManifest:
@@ -165,19 +223,27 @@ def prune_generations(tools: IngestTools) -> list[str]:
 
 
 def read_version(
-    document: str, path: Path, digest: str, tools: IngestTools, *, tell: Callable[[float], None] = lambda _: None
+    document: str,
+    path: Path,
+    digest: str,
+    tools: ReadingTools,
+    *,
+    mapping: str = "",
+    tell: Callable[[float], None] = lambda _: None,
 ) -> Version:
     """Parse, cut and embed one kept source, or take up what an earlier run kept, telling the share embedded.
 
+    `mapping` is the text of a catalogue's mapping file.
+
     Raises BadInput where the source cannot be read.
     """
-    parser = tools.parser_key(document)
+    parser = tools.parser_key(document, mapping)
     if tools.artefacts.has_parsed(digest, parser):
         parsed = tools.artefacts.parsed(digest, parser)
     else:
-        parsed = _parse(path, tools)
+        parsed = _parse(path, tools, mapping, beat=lambda: tell(0.0))
         tools.artefacts.keep_parsed(digest, parser, parsed)
-    stored = _cut(ChunkSource(document, digest, parser), parsed, tools, tell)
+    stored = cut_and_embed(ChunkSource(document, digest, parser), parsed, tools, tell=tell)
     return Version(
         document=document,
         digest=digest,
@@ -191,33 +257,50 @@ def read_version(
     )
 
 
-def _cut(
-    source: ChunkSource, parsed: ParsedDocument, tools: IngestTools, tell: Callable[[float], None] = lambda _: None
+def cut_and_embed(
+    source: ChunkSource,
+    parsed: ParsedDocument,
+    tools: ReadingTools,
+    *,
+    known: Mapping[str, Vector] = MappingProxyType({}),
+    tell: Callable[[float], None] = lambda _: None,
 ) -> tuple[list[Chunk], Matrix]:
-    """Return a text's Chunks with their vectors, kept from an earlier run or made now and kept."""
+    """Return a text's Chunks with their vectors, kept from an earlier run or made now and kept.
+
+    `known` are vectors by indexed text that need not be made again.
+    """
     name = chunks_name(source.document, tools.cutter, source.parser)
     stored = tools.artefacts.chunks(source.version, name)
     if stored is None:
         budget = min(tools.settings.ingest.chunk_tokens, tools.embedder.max_tokens - 2)
         chunks = cut_chunks(parsed, source, tokens=tools.embedder, budget=budget)
-        stored = chunks, _embed(chunks, tools.embedder, tell)
+        stored = chunks, _embed([chunk.indexed_text for chunk in chunks], tools.embedder, known, tell)
         tools.artefacts.keep_chunks(source.version, name, *stored)
     return stored
 
 
-def _parse(path: Path, tools: IngestTools) -> ParsedDocument:
-    with with_parser(tools) as equipped:
-        assert equipped.parser is not None
-        return equipped.parser.parse(path)
+def _parse(path: Path, tools: ReadingTools, mapping: str, *, beat: Callable[[], None]) -> ParsedDocument:
+    if tools.parser is not None:
+        return tools.parser.parse(path, mapping=mapping, beat=beat)
+    with new_parser(tools.settings) as parser:
+        return parser.parse(path, mapping=mapping, beat=beat)
 
 
-def _embed(chunks: Sequence[Chunk], embedder: Embedder, tell: Callable[[float], None]) -> Matrix:
-    """Return one vector for each Chunk (chunks, dimension), telling the share done after each batch."""
-    batches = []
-    for first in range(0, len(chunks), _BATCH_CHUNKS):
-        batches.append(embedder.embed([chunk.indexed_text for chunk in chunks[first : first + _BATCH_CHUNKS]]))
-        tell((first + len(batches[-1])) / len(chunks))
-    return np.concatenate(batches) if batches else np.zeros((0, embedder.dimension), dtype=np.float32)
+def _embed(
+    texts: Sequence[str], embedder: Embedder, known: Mapping[str, Vector], tell: Callable[[float], None]
+) -> Matrix:
+    """Return one vector for each text (texts, dimension), telling the share done after each batch.
+
+    Equal texts, and those that are known, are embedded once.
+    """
+    made = dict(known)
+    wanted = [text for text in dict.fromkeys(texts) if text not in made]
+    for first in range(0, len(wanted), _BATCH_CHUNKS):
+        batch = wanted[first : first + _BATCH_CHUNKS]
+        made.update(zip(batch, embedder.embed(batch), strict=True))
+        tell((first + len(batch)) / len(wanted))
+    rows = [made[text] for text in texts]
+    return np.stack(rows) if rows else np.zeros((0, embedder.dimension), dtype=np.float32)
 
 
 def chunks_name(document: str, cutter: str, parser: str) -> str:
@@ -230,58 +313,24 @@ def generation_name(collection: str, snapshot: str, cutter: str) -> str:
     return f"{collection}-{short(digest_value([collection, snapshot, cutter, _INDEX_FORMAT]), 16)}"
 
 
-def _build(generation: str, entries: Sequence[Entry], tools: IngestTools) -> None:
-    check_room(tools.settings.home, len(entries))
-    keep_summary(summary_path(tools.settings.home, generation), gather_summary(entry.chunk for entry in entries))
-    built = tools.engine.build(generation, entries)
-    failed = "" if built == len(entries) else f"it holds {built} points instead of {len(entries)}"
-    failed = failed or _failed_probe(generation, entries, tools)
-    if failed:
-        tools.engine.delete(generation)
-        raise ProvenantError(f"The new index was not switched to: {failed}. The live release is as it was.")
-
-
-def check_room(home: Path, points: int) -> None:
-    """Raise ProvenantError unless the disk has room for an index of so many points.
-
-    The engine maps its files into memory; a disk that fills up under it would end the process without a word.
-    """
-    needed = _INDEX_BYTES + points * _POINT_BYTES
-    free = shutil.disk_usage(home).free
-    if free < needed:
-        raise ProvenantError(
-            f"The disk of {home} is too full for an index of {points:,} chunks ({free // 1024**2} MB free, "
-            f"{needed // 1024**2} MB needed). The live release is as it was; free space and run the ingest again."
-        )
-
-
-def _failed_probe(generation: str, entries: Sequence[Entry], tools: IngestTools) -> str:
-    """Return what is wrong with a new Generation, "" where sampled chunks find themselves."""
-    index = tools.engine.open(generation)
-    try:
-        for entry in entries[:: max(1, len(entries) // _PROBES)][:_PROBES]:
-            found = index.search_dense(entry.vector, conditions=[], limit=3)
-            if not found or found[0].score < _FINDS_ITSELF:
-                return f"a chunk of {entry.chunk.document} does not find itself"
-    finally:
-        index.close()
-    return ""
-
-
-def _entries(corpus: Corpus, tools: IngestTools) -> Iterator[Entry]:
-    for version in indexed_versions(corpus):
-        for chunk, vector in zip(*_chunks_of(version, tools), strict=True):
-            yield Entry(chunk, version.standing, vector)
-
-
-def _chunks_of(version: Version, tools: IngestTools) -> tuple[list[Chunk], Matrix]:
+def _chunks_of(version: Version, tools: IngestTools) -> Iterable[tuple[Chunk, Vector]]:
     """Return a version's Chunks of the text that it was read to; cut anew after a change of cutter or embedder.
 
     Only an ingest of the source reads a version in another way: what stays must not depend on this machine's parsers.
     """
     source = ChunkSource(version.document, version.digest, version.parser)
-    stored = tools.artefacts.chunks(version.digest, chunks_name(version.document, tools.cutter, version.parser))
-    return stored or _cut(source, tools.artefacts.parsed(version.digest, version.parser), tools)
+    stored = tools.artefacts.each_chunk(version.digest, chunks_name(version.document, tools.cutter, version.parser))
+    if stored is not None:
+        return stored
+    return zip(*cut_and_embed(source, tools.artefacts.parsed(version.digest, version.parser), tools), strict=True)
+
+
+def _telling(entries: Iterable[tuple[Chunk, Vector]], tools: IngestTools) -> Iterator[tuple[Chunk, Vector]]:
+    """Pass entries on and tell now and then that the index is being built: telling is where a cancel is seen."""
+    for number, entry in enumerate(entries):
+        if number % _BATCH_CHUNKS == 0:
+            tools.tell(Progress(1, 1, "building the index"))
+        yield entry
 
 
 def _delete_unless_open(generation: str, engine: IndexEngine) -> bool:

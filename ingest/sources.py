@@ -8,10 +8,11 @@ with the reason why it is not read.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from governance.errors import BadInput, NotFound
+from ingest.catalog_mapping import belongs_to, is_mapping
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,22 @@ def find_sources(paths: Sequence[Path]) -> list[SourceFile]:
                 "Ingest the folder above both, or each into a collection of its own."
             )
         found[source.name] = source
-    return [found[name] for name in sorted(found)]
+    return _without_mappings([found[name] for name in sorted(found)])
+
+
+def _without_mappings(sources: Sequence[SourceFile]) -> list[SourceFile]:
+    """Return the sources without the mapping files of catalogues among them: these are read with their catalogue."""
+    kept = []
+    for source in sources:
+        if not is_mapping(source.path):
+            kept.append(source)
+        elif not any(belongs_to(source.path, other.path) for other in sources):
+            reason = (
+                "A mapping file is read with the catalogue of its name, and none is here: put it beside its catalogue, "
+                "or ingest the folder of both."
+            )
+            kept.append(replace(source, refused=source.refused or reason))
+    return kept
 
 
 def folder_roots(paths: Sequence[Path]) -> set[str]:

@@ -17,10 +17,10 @@ from pathlib import Path
 
 from governance.errors import Damaged
 from ingest.chunks import Chunk
-from ingest.document_names import DocumentNames, gather_names
+from ingest.document_names import DocumentNames, NameTally
 from ingest.index import Stored
-from ingest.product_facts import PartFacts, ProductFacts, gather_facts
-from ingest.vocabulary import Vocabulary, count_words
+from ingest.product_facts import FactTally, PartFacts, ProductFacts
+from ingest.vocabulary import Vocabulary, WordTally
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,27 @@ class Summary:
 
 def gather_summary(chunks: Iterable[Chunk | Stored]) -> Summary:
     """Read all chunks of a Generation once."""
-    held = list(chunks)
-    texts = (chunk.indexed_text if isinstance(chunk, Chunk) else chunk.text for chunk in held)
-    return Summary(count_words(texts), gather_names(held), gather_facts(held))
+    tally = SummaryTally()
+    for chunk in chunks:
+        tally.add(chunk)
+    return tally.summary()
+
+
+class SummaryTally:
+    """Gathers a summary while the chunks pass by; none of them is held."""
+
+    def __init__(self) -> None:
+        self._words, self._names, self._facts = WordTally(), NameTally(), FactTally()
+
+    def add(self, chunk: Chunk | Stored) -> None:
+        """Read one chunk."""
+        self._words.add(chunk.indexed_text if isinstance(chunk, Chunk) else chunk.text)
+        self._names.add(chunk)
+        self._facts.add_chunk(chunk)
+
+    def summary(self) -> Summary:
+        """Return what was gathered."""
+        return Summary(self._words.vocabulary(), self._names.names(), self._facts.facts())
 
 
 def summary_path(home: Path, generation: str) -> Path:

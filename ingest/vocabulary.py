@@ -33,9 +33,24 @@ class Vocabulary:
 
 def count_words(texts: Iterable[str]) -> Vocabulary:
     """Count over texts, each stem once a text."""
-    counts: Counter[str] = Counter()
-    chunks = 0
+    tally = WordTally()
     for text in texts:
-        counts.update(set(stems(text)))
-        chunks += 1
-    return Vocabulary(chunks, dict(counts))
+        tally.add(text)
+    return tally.vocabulary()
+
+
+class WordTally:
+    """Counts while the texts pass by."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._chunks = 0
+
+    def add(self, text: str) -> None:
+        """Count one text."""
+        self._counts.update(set(stems(text)))
+        self._chunks += 1
+
+    def vocabulary(self) -> Vocabulary:
+        """Return what was counted."""
+        return Vocabulary(self._chunks, dict(self._counts))

@@ -8,7 +8,20 @@ from __future__ import annotations
 
 import typer
 
-from ui import cli_answers, cli_clauses, cli_corpus, cli_documents, cli_evaluate, cli_finetune, cli_releases, cli_system
+from ui import (
+    cli_answers,
+    cli_catalogue,
+    cli_clauses,
+    cli_corpus,
+    cli_documents,
+    cli_evaluate,
+    cli_finetune,
+    cli_jobs,
+    cli_releases,
+    cli_sources,
+    cli_system,
+    cli_uploads,
+)
 from ui.terminal import errors_as_sentences
 
 app = typer.Typer(
@@ -22,8 +35,12 @@ app = typer.Typer(
 
 _ALL = (
     cli_corpus,
+    cli_sources,
+    cli_uploads,
+    cli_jobs,
     cli_answers,
     cli_documents,
+    cli_catalogue,
     cli_clauses,
     cli_evaluate,
     cli_finetune,

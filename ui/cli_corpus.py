@@ -1,31 +1,32 @@
-"""Commands on the corpus: ingest, index, jobs."""
+"""Commands on the corpus: ingest, index."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from governance.errors import BadInput, PartlyDone
 from ui.terminal import print_json, print_line, progress_bar, tell
 
-if TYPE_CHECKING:
-    from governance.jobs import Job
-
 Collection = Annotated[str, typer.Option("--collection", "-c", help="Name of the collection.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-index = typer.Typer(help="Index generations: list, switch, prune.", no_args_is_help=True)
-jobs = typer.Typer(help="Queued work: list, show, cancel.", no_args_is_help=True)
+AcceptChanges = Annotated[
+    bool, typer.Option("--accept-changes", help="Go on where golden questions lose their place; the report says so.")
+]
+AcceptRemovals = Annotated[
+    bool, typer.Option("--accept-removals", help="Go on where a folder lost most of its documents.")
+]
+index = typer.Typer(help="Index generations: list, report, switch, prune.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands."""
     app.command("ingest")(ingest)
     app.add_typer(index, name="index")
-    app.add_typer(jobs, name="jobs")
 
 
 def ingest(
@@ -34,6 +35,9 @@ def ingest(
     label: Annotated[list[str] | None, typer.Option(help="Access label; only its holders may read.")] = None,
     effective: Annotated[str, typer.Option(help="First day in force, YYYY-MM-DD.")] = "",
     background: Annotated[bool, typer.Option(help="Queue it for the worker and return.")] = False,
+    accept_changes: AcceptChanges = False,
+    accept_removals: AcceptRemovals = False,
+    ray: Annotated[str, typer.Option(help="Read on a Ray cluster: its head as host:port, or `local`.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Read files and folders into a collection and let the new release answer."""
@@ -42,23 +46,27 @@ def ingest(
 
     installation = Installation()
     labels = tuple(label) if label else None
+    accepted = {"accept_changes": accept_changes, "accept_removals": accept_removals}
     if background:
-        _queue_ingest(paths, collection, labels, effective, as_json)
+        further: dict[str, bool | str] = {**accepted, "ray": ray}
+        _queue_ingest(paths, collection, labels, effective, further=further, as_json=as_json)
         return
-    request = IngestRequest(tuple(paths), collection, labels, parse_day(effective))
+    request = IngestRequest(tuple(paths), collection, labels, parse_day(effective), accept_removals=accept_removals)
     with progress_bar(f"ingest {collection}") as show:
-        report = installation.ingest(request, show)
+        report = installation.ingest(request, show, accept_changes=accept_changes, ray=ray)
     value = report_value(report)
     for outcome in report.documents:
-        if outcome.status in {"refused", "failed"}:
+        if outcome.reason and outcome.status in {"refused", "failed", "added", "moved", "unchanged"}:
             tell(f"{outcome.status}: {outcome.document}: {outcome.reason}")
         for warning in outcome.warnings:
             tell(f"warning: {outcome.document}: {warning}")
     if as_json:
         print_json(value)
     else:
-        counts = ", ".join(f"{number} {name}" for name, number in report.counts.items() if number)
-        print_line(f"{collection}: {counts or 'no files'}; {report.points} chunks indexed ({report.seconds:.1f} s)")
+        indexed = f"{report.points} chunks indexed ({report.seconds:.1f} s)"
+        print_line(f"{collection}: {said_counts(report.counts)}; {indexed}")
+        for line in (line for part in report.parts for line in part.lines):
+            print_line(line)
         print_line(f"release {report.release_id} is live")
     not_read = report.counts["refused"] + report.counts["failed"]
     if not_read and not_read == len(report.documents):
@@ -68,7 +76,13 @@ def ingest(
 
 
 def _queue_ingest(
-    paths: list[Path], collection: str, labels: tuple[str, ...] | None, effective: str, as_json: bool
+    paths: list[Path],
+    collection: str,
+    labels: tuple[str, ...] | None,
+    effective: str,
+    *,
+    further: Mapping[str, bool | str],
+    as_json: bool,
 ) -> None:
     from governance.jobs import add_job
     from ingest.pipeline import check_collection_name
@@ -84,6 +98,7 @@ def _queue_ingest(
         "collection": collection,
         "labels": list(labels) if labels else None,
         "effective": str(day) if day else None,
+        **further,
     }
     job = add_job(installation.store, installation.settings, kind="ingest", parameters=parameters)
     if as_json:
@@ -135,6 +150,30 @@ def list_generations(as_json: AsJson = False) -> None:
         print_line(f"{mark} {row['generation']}  {size}  {row['created_at']}")
 
 
+@index.command("report")
+def show_report(generation: str, as_json: AsJson = False) -> None:
+    """Show what the ingest that made an index generation changed; `index list` names the generations."""
+    from ingest.ingest_report import read_report
+    from ui.installation import Installation
+
+    report = read_report(Installation().settings.home, generation)
+    if as_json:
+        print_json(report)
+        return
+    print_line(f"{report['generation']} of {report['collection']}, release {report['release_id']}")
+    print_line(f"  {said_counts(report['counts'])}; {report['points']} chunks indexed")
+    for outcome in report["documents"]:
+        reason = f" ({outcome['reason']})" if outcome["reason"] else ""
+        print_line(f"  {outcome['status']}: {outcome['document']}{reason}")
+    for line in report["lines"]:
+        print_line(f"  {line}")
+
+
+def said_counts(counts: Mapping[str, int]) -> str:
+    """Return the counts of an ingest as words, those above 0."""
+    return ", ".join(f"{number} {name}" for name, number in counts.items() if number) or "no files"
+
+
 @index.command("switch")
 def switch(generation: str, as_json: AsJson = False) -> None:
     """Let an older index generation of a collection answer again."""
@@ -159,45 +198,3 @@ def prune(as_json: AsJson = False) -> None:
         print_json({"removed": removed})
     else:
         print_line(f"removed {len(removed)} generations")
-
-
-@jobs.command("list")
-def list_all_jobs(as_json: AsJson = False) -> None:
-    """List the latest jobs."""
-    from governance.jobs import list_jobs
-    from ui.installation import Installation
-
-    found = list_jobs(Installation().store)
-    if as_json:
-        print_json({"jobs": [_job_value(job) for job in found]})
-        return
-    for job in found:
-        print_line(f"{job.id}  {job.kind}  {job.status}  {job.progress:.0%}  {job.message}")
-
-
-@jobs.command("show")
-def show_job(job_id: str, as_json: AsJson = False) -> None:
-    """Show how far a job is, or how it ended."""
-    from governance.jobs import find_job
-    from ui.installation import Installation
-
-    job = find_job(Installation().store, job_id)
-    if as_json:
-        print_json(_job_value(job))
-    else:
-        print_line(f"{job.id}  {job.kind}  {job.status}  {job.progress:.0%}  {job.message}")
-        print_line(f"  {dict(job.result).get('counts', '')}")
-
-
-@jobs.command("cancel")
-def cancel(job_id: str) -> None:
-    """Cancel a job; what it has read is kept."""
-    from governance.jobs import cancel_job
-    from ui.installation import Installation
-
-    job = cancel_job(Installation().store, job_id)
-    print_line(f"{job.id} is {job.status}")
-
-
-def _job_value(job: Job) -> dict[str, object]:
-    return asdict(job)

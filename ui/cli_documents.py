@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,8 +15,11 @@ from ui.terminal import print_json, print_line
 
 if TYPE_CHECKING:
     from assistant.version_diff import ClauseChange
+    from ingest.quality import Quality
     from ingest.versions import Corpus, Version
+    from ui.installation import Installation
 
+Sorting = Literal["name", "quality"]
 documents = typer.Typer(help="What was ingested: list, show, text, diff, withdraw.", no_args_is_help=True)
 
 
@@ -26,43 +29,59 @@ def register(app: typer.Typer) -> None:
 
 
 @documents.command("list")
-def list_documents(collection: Collection, as_json: AsJson = False) -> None:
-    """List the documents of a collection with their versions."""
+def list_documents(
+    collection: Collection,
+    sort: Annotated[Sorting, typer.Option(help="By name, or by quality: the worst read come first.")] = "name",
+    as_json: AsJson = False,
+) -> None:
+    """List the documents of a collection with their versions and how well each was read."""
     from ingest.versions import read_corpus
     from ui.installation import Installation
 
-    with Installation().store.session() as session:
+    installation = Installation()
+    with installation.store.session() as session:
         corpus = read_corpus(session, collection)
     _known(corpus, collection)
     versions = [version for found in corpus.values() for version in found]
+    rated = [(version, _quality_of(version, installation)) for version in versions]
+    if sort == "quality":
+        rated.sort(key=lambda one: _worst_first(one[1]))
     if as_json:
-        print_json({"documents": [_version_value(version) for version in versions]})
+        print_json({"documents": [_version_value(*one) for one in rated]})
         return
-    for version in versions:
+    for version, quality in rated:
         pages = f"{version.pages} pages" if version.pages else f"{version.characters:,} characters"
-        print_line(f"{version.document}  {version.digest[7:19]}  {version.status}  {pages}, {version.chunks} chunks")
+        counts = f"{pages}, {version.chunks} chunks"
+        print_line(f"{version.document}  {version.digest[7:19]}  {version.status}  {counts}  {_verdict(quality)}")
 
 
 @documents.command("show")
-def show_document(document: str, collection: Collection, as_json: AsJson = False) -> None:
-    """Show the versions of a document."""
-    from ingest.versions import ALWAYS, read_corpus
+def show_document(
+    document: str,
+    collection: Collection,
+    terms: Annotated[bool, typer.Option("--terms", help="List the defined terms with their definitions.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the versions of a document, how well each was read, and the terms it defines."""
+    from ingest.versions import current_name, former_names, read_corpus
     from ui.installation import Installation
 
-    with Installation().store.session() as session:
+    installation = Installation()
+    with installation.store.session() as session:
         corpus = read_corpus(session, collection)
-    versions = _versions_of(corpus, document, collection)
+    told = [_shown(version, installation) for version in _versions_of(corpus, document, collection)]
     if as_json:
-        print_json({"versions": [_version_value(version) for version in versions]})
+        names = {"name": current_name(corpus, document), "former_names": former_names(corpus, document)}
+        print_json({**names, "versions": [_version_value(one.version, one.quality, one.terms) for one in told]})
         return
-    for version in versions:
-        print_line(f"{version.title} ({version.media_type})")
-        since = "the beginning" if version.effective_from == ALWAYS else str(version.effective_from)
-        until = version.effective_to or "-"
-        print_line(f"  version {version.digest}, {version.status}, in force from {since} to {until}")
-        print_line(f"  labels {', '.join(version.labels) or '-'}; {version.pages} pages, {version.chunks} chunks")
-        for warning in version.warnings:
-            print_line(f"  warning: {warning}")
+    for name in former_names(corpus, document):
+        print_line(f"was {name}")
+    for one in told:
+        _tell_version(one)
+        for term in one.terms or () if terms else ():
+            print_line(
+                f"    {term['term']} (page {term['page'] or '-'}, clause {term['clause'] or '-'}): {term['text']}"
+            )
 
 
 @documents.command("text")
@@ -125,18 +144,111 @@ def withdraw_document(
     document: str,
     collection: Collection,
     version: Annotated[str, typer.Option(help="One version; default: all.")] = "",
+    undo: Annotated[bool, typer.Option("--undo", help="Allow it again; an ingest of its source adds it.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Withdraw a document: no release answers from it any more, older ones included."""
-    from ingest.publish import withdraw
-    from ui.installation import Installation
+    from ui.withdrawing import reinstate_value, tell_withdrawal, withdrawal_value
 
-    installation = Installation()
-    manifest = withdraw(document, collection, installation.ingest_tools(lambda _: None), version=version)
-    if as_json:
-        print_json({"document": document, "status": "withdrawn", "release_id": manifest.id})
-    else:
-        print_line(f"{document} is withdrawn; release {manifest.id} is live")
+    make = reinstate_value if undo else withdrawal_value
+    value = make(document, collection, version=version)
+    print_json(value) if as_json else tell_withdrawal(value)
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A version with its report and the terms it defines, None for either where its text is no longer kept."""
+
+    version: Version
+    quality: Quality | None
+    terms: list[dict[str, object]] | None
+
+
+def _shown(version: Version, installation: Installation) -> _Shown:
+    quality = _quality_of(version, installation)
+    return _Shown(version, quality, None if quality is None else _terms_of(version, installation))
+
+
+def _quality_of(version: Version, installation: Installation) -> Quality | None:
+    """Return how well a version was read, None where its text is no longer kept."""
+    from ingest.artefacts import Artefacts
+
+    try:
+        return Artefacts(installation.settings.home / "documents").quality(version.digest, version.parser)
+    except NotFound:
+        return None
+
+
+def _terms_of(version: Version, installation: Installation) -> list[dict[str, object]]:
+    """Return the defined terms of a version as JSON values: term, place, and the words that define it."""
+    from ingest.artefacts import Artefacts
+    from ingest.definitions import clause_of, find_definitions
+
+    parsed = Artefacts(installation.settings.home / "documents").parsed(version.digest, version.parser)
+    terms: list[dict[str, object]] = []
+    for one in find_definitions(parsed.text, parsed.clauses):
+        clause = clause_of(one, parsed.clauses)
+        terms.append(
+            {
+                "term": one.term,
+                "form": one.form,
+                "page": parsed.page_at(one.start),
+                "clause": clause.number if clause else "",
+                "char_start": one.start,
+                "char_end": one.end,
+                "text": " ".join(parsed.text[one.start : one.end].split()),
+            }
+        )
+    return terms
+
+
+def _worst_first(quality: Quality | None) -> tuple[int, float, float]:
+    """Order reports: by verdict, then by the share of pages lost and of odd characters."""
+    from ingest.quality import VERDICTS
+
+    if quality is None:
+        return len(VERDICTS), 0.0, 0.0
+    lost = quality.lost_pages / quality.pages if quality.pages else 0.0
+    return VERDICTS.index(quality.verdict), -lost, -quality.odd_share
+
+
+def _verdict(quality: Quality | None) -> str:
+    if quality is None:
+        return "not known: its text is no longer kept"
+    return f"{quality.verdict}: {quality.reason}" if quality.reason else quality.verdict
+
+
+def _tell_version(shown: _Shown) -> None:
+    from ingest.versions import ALWAYS
+
+    version = shown.version
+    print_line(f"{version.title} ({version.media_type})")
+    since = "the beginning" if version.effective_from == ALWAYS else str(version.effective_from)
+    print_line(f"  version {version.digest}, {version.status}, in force from {since} to {version.effective_to or '-'}")
+    print_line(f"  labels {', '.join(version.labels) or '-'}; {version.pages} pages, {version.chunks} chunks")
+    if version.moved_to:
+        print_line(f"  moved to {version.moved_to}")
+    print_line(f"  quality {_verdict(shown.quality)}")
+    if shown.quality is not None:
+        for line in _measures(shown.quality):
+            print_line(f"    {line}")
+    if shown.terms is not None:
+        print_line(f"  defined terms {len(shown.terms)}")
+    for warning in version.warnings:
+        print_line(f"  warning: {warning}")
+
+
+def _measures(quality: Quality) -> list[str]:
+    """Return the lines of a report."""
+    sure = f", mean confidence {quality.confidence:.0%}" if quality.confidence is not None else ""
+    return [
+        f"pages {quality.pages}, without text {quality.empty_pages}, not usable {quality.lost_pages}, "
+        f"read by text recognition {quality.recognized_pages}{sure}, of two columns {quality.column_pages}",
+        f"tables seen {quality.tables_in}, written {quality.tables_out}; footnotes {quality.footnotes}",
+        f"odd characters {quality.odd_share:.2%}, left out as running headers {quality.left_out_share:.1%}, "
+        f"below a heading {quality.heading_share:.0%}, longest clause {quality.longest_clause:,} characters, "
+        f"language {quality.language or 'not known'}",
+    ]
 
 
 def _known(corpus: Corpus, collection: str) -> None:
@@ -174,5 +286,9 @@ def _tell_change(change: ClauseChange) -> None:
         print_line(f"  {marked(shortened(change.difference))}")
 
 
-def _version_value(version: Version) -> dict[str, object]:
-    return {name: str(value) if isinstance(value, date) else value for name, value in asdict(version).items()}
+def _version_value(
+    version: Version, quality: Quality | None, terms: list[dict[str, object]] | None = None
+) -> dict[str, object]:
+    value = {name: str(part) if isinstance(part, date) else part for name, part in asdict(version).items()}
+    report = {} if quality is None else {"quality": quality.to_value()}
+    return {**value, **report, **({} if terms is None else {"terms": terms})}

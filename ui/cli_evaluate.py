@@ -14,6 +14,7 @@ import typer
 
 from governance.errors import BadInput
 from ui.cli_corpus import AsJson
+from ui.cli_golden import golden
 from ui.terminal import print_json, print_line, progress_bar, tell
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class SearchedBy(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add these commands."""
+    evaluate.add_typer(golden, name="golden")
     app.add_typer(evaluate, name="evaluate")
 
 

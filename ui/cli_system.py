@@ -94,10 +94,13 @@ def serve(
 
 
 def worker() -> None:
-    """Run queued jobs until interrupted."""
-    from governance.jobs import run_worker
+    """Run queued jobs, and queue those of stored sources, until interrupted."""
+    from governance.worker import Beat, run_worker
+    from ingest.watch import SourceWatch
     from ui.installation import Installation
 
     installation = Installation()
-    tell("worker: waiting for jobs (Ctrl-C ends it)")
-    run_worker(installation.settings, installation.store, {"ingest": installation.ingest_job})
+    settings, store = installation.settings, installation.store
+    beat = Beat(SourceWatch(store, settings).look, settings.sources.watch_seconds)
+    tell("worker: waiting for jobs and looking at stored sources (Ctrl-C ends it)")
+    run_worker(settings, store, {"ingest": installation.ingest_job}, beat=beat)

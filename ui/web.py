@@ -21,6 +21,7 @@ from assistant.api import add_error_answers, make_router
 from assistant.clause_api import make_clause_router
 from assistant.service import AssistantService
 from assistant.traces import describe_trace
+from assistant.upload_api import make_upload_router
 from governance.settings import Settings
 from governance.trace import find_trace
 from governance.version import CODE_VERSION
@@ -47,6 +48,7 @@ def make_application(service: AssistantService, settings: Settings, *, key: str 
     add_error_answers(application)
     application.include_router(make_router(service))
     application.include_router(make_clause_router(service))
+    application.include_router(make_upload_router(service.store, settings))
     _add_pages(application, service, registry)
     mount_page(application, ServiceDesk(service), path="/")
     return application

@@ -25,6 +25,7 @@ from pathlib import Path, PurePath
 
 from governance.digests import digest_value, short
 from governance.errors import BadInput
+from ingest.catalog_mapping import CATALOG_ENDINGS
 from ingest.documents import ParsedDocument
 from ingest.language import document_warning
 from ingest.parse.archives import check_archive
@@ -39,6 +40,8 @@ from ingest.parse.text import parse_markdown, parse_text
 from ingest.parse.xlsx import parse_xlsx
 
 PARSER_VERSION = 2
+_CATALOG_VERSION = 1  # 1: mapping files, units, what was guessed is said
+_PDF_VERSION = 1  # 1: columns, footnotes, tables without all their rules, what was seen of the pages
 
 _PARSERS: dict[str, Callable[[Path], ParsedDocument]] = {
     ".pdf": parse_pdf,
@@ -69,21 +72,39 @@ def parser_key(document: str, *, ocr: OcrMode) -> str:
     ending = PurePath(document).suffix.lower()
     recognises = ocr == "auto" and _PARSERS.get(ending) is parse_pdf
     engine = find_engine() if recognises else None
-    return short(digest_value({"parser": PARSER_VERSION, "as": ending, "ocr": engine.name if engine else ""}), 16)
+    decides: dict[str, str | int] = {"parser": PARSER_VERSION, "as": ending, "ocr": engine.name if engine else ""}
+    decides |= {"pdf": _PDF_VERSION} if ending == ".pdf" else {}
+    return short(digest_value(decides | ({"catalog": _CATALOG_VERSION} if ending in CATALOG_ENDINGS else {})), 16)
 
 
-def parse_file(path: Path, *, ocr: OcrMode = "auto") -> ParsedDocument:
-    """Parse a file by its ending. Raises BadInput, with the reason, where it cannot be read."""
+def parse_file(path: Path, *, ocr: OcrMode = "auto", mapping: str = "") -> ParsedDocument:
+    """Parse a file by its ending; `mapping` is the text of a catalogue's mapping file, which other files do not have.
+
+    Raises BadInput, with the reason, where it cannot be read.
+    """
     check_archive(path)
     parser = _parser_of(path)
-    parsed = parse_pdf(path, ocr=ocr) if parser is parse_pdf else parser(path)
+    parsed = _parse(path, parser, ocr=ocr, mapping=mapping)
     warning = document_warning(parsed.text)
     return replace(parsed, warnings=(*parsed.warnings, warning)) if warning else parsed
 
 
-def parse_file_without_ocr(path: Path) -> ParsedDocument:
+def _parse(path: Path, parser: Callable[[Path], ParsedDocument], *, ocr: OcrMode, mapping: str) -> ParsedDocument:
+    if parser is parse_pdf:
+        return parse_pdf(path, ocr=ocr)
+    if mapping and parser in (parse_catalog, parse_xlsx):
+        return parse_xlsx(path, mapping) if parser is parse_xlsx else parse_catalog(path, mapping)
+    return parser(path)
+
+
+def parse_file_without_ocr(path: Path, *, mapping: str = "") -> ParsedDocument:
     """Parse a file as `parse_file` does, and never by text recognition: what `ingest.ocr = "never"` stands for."""
-    return parse_file(path, ocr="never")
+    return parse_file(path, ocr="never", mapping=mapping)
+
+
+def check_ending(name: str) -> None:
+    """Raise BadInput for a file name whose ending no parser reads."""
+    _parser_of(Path(name))
 
 
 def _parser_of(path: Path) -> Callable[[Path], ParsedDocument]:

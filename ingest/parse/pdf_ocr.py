@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ingest.parse.ocr import OcrEngine, OcrLine, OcrWord
-from ingest.parse.pdf_lines import Box, PdfLine, Piece, join_numbers, readable
+from ingest.parse.pdf_lines import Box, PdfLine, Piece, readable
+from ingest.parse.pdf_mending import join_numbers
 
 if TYPE_CHECKING:
     from PIL.Image import Image

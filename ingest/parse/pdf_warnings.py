@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from ingest.documents import Reading
+
 _FEWEST_WORDS = 60
 _COMMON_SHARE = 0.05
 _MEANINGLESS_SHARE = 0.1
@@ -28,14 +30,12 @@ il che per non e o os da do em para het een van te och att som av
 _COMMON = frozenset(_COMMON_WORDS.split())
 
 
-def page_warnings(
-    texts: Mapping[int, str], *, images: Sequence[int] = (), unread: Sequence[int] = (), advice: str
-) -> tuple[str, ...]:
-    """Return one sentence for each kind of trouble. `texts` maps page numbers to the text of the page.
+def page_warnings(reading: Reading, *, advice: str) -> tuple[str, ...]:
+    """Return one sentence for each kind of trouble.
 
     `advice` says what can be done about pages without text that can be used.
     """
-    garbled = [number for number, text in texts.items() if is_garbled(text)]
+    unread, images, garbled = reading.unread, reading.images, reading.garbled
     warnings: list[str] = []
     if unread:
         warnings.append(f"{_pages(unread)} could not be read; the text goes on without.")

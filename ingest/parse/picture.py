@@ -20,8 +20,9 @@ import pypdfium2.raw as pdfium_c
 
 from governance.errors import BadInput, NotFound
 from ingest.documents import GlyphRun
-from ingest.parse.pdf import open_pdf, page_frame
+from ingest.parse.pdf import open_pdf
 from ingest.parse.pdf_lines import Frame, PageText
+from ingest.parse.pdf_page import page_frame
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -1,9 +1,9 @@
 """Read a workbook (.xlsx, .xlsm) into a ParsedDocument: each sheet a heading with its tables below.
 
 Blank rows part tables; a row with one filled cell above a table is its caption. A sheet that is a catalogue, with an
-id column and a title column by their usual names, becomes records as a CSV file does. Formulas give the values that
-were stored with them. Hidden sheets are left out and named in a warning; hidden rows and columns are read. Macros are
-never run: only values are read.
+id column and a title column by their usual names, or by those of its mapping file, becomes records as a CSV file does.
+Formulas give the values that were stored with them. Hidden sheets are left out and named in a warning; hidden rows and
+columns are read. Macros are never run: only values are read.
 """
 
 from __future__ import annotations
@@ -18,8 +18,17 @@ from pathlib import Path
 from typing import Any
 
 from governance.errors import BadInput
+from ingest.catalog_mapping import MAPPING_ENDING, CatalogMapping, column_key, parse_mapping
 from ingest.documents import Clause, ParsedDocument
-from ingest.parse.catalog import Row, catalog_key, is_catalog, write_records
+from ingest.parse.catalog_records import (
+    Row,
+    find_columns,
+    is_catalog,
+    make_table,
+    note_of,
+    notes_of_doubt,
+    write_records,
+)
 from ingest.parse.package import Kind, check_package, library, refusing
 from ingest.parse.writing import Look, Writing
 
@@ -38,6 +47,7 @@ _Sheet = list[list[object]]
 class _Workbook:
     """What was read of a workbook: texts and tables, records, and what to warn of."""
 
+    mapping: CatalogMapping | None = None
     writing: Writing = field(default_factory=Writing)
     records: list[tuple[str, list[Clause]]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -46,7 +56,7 @@ class _Workbook:
     def sheet(self, name: str, rows: _Sheet) -> None:
         """Add one sheet, as records where it is a catalogue."""
         rows = _trimmed(rows)
-        if rows and (found := _records(name, rows, self.warnings)):
+        if rows and (found := _records(name, rows, self)):
             self.records.append(found)
         elif any(any(cell is not None for cell in row) for row in rows):
             self.writing.block(name, Look(level=1))
@@ -54,11 +64,14 @@ class _Workbook:
                 _write_block(self.writing, block)
 
 
-def parse_xlsx(path: Path) -> ParsedDocument:
-    """Read a workbook. Raises BadInput where it is empty, damaged, locked, too large, or holds no values."""
+def parse_xlsx(path: Path, mapping: str = "") -> ParsedDocument:
+    """Read a workbook, with the text of its mapping file if it has one.
+
+    Raises BadInput where it is empty, damaged, locked, too large, or holds no values, or the mapping fits no sheet.
+    """
     check_package(path, WORKBOOK)
     openpyxl = library(WORKBOOK.module, WORKBOOK.distribution)
-    read = _Workbook()
+    read = _Workbook(parse_mapping(mapping, f"{path.stem}{MAPPING_ENDING}") if mapping else None)
     with refusing(path, WORKBOOK), path.open("rb") as file, python_warnings.catch_warnings():
         python_warnings.simplefilter("ignore")  # openpyxl warns of styles and extensions that it leaves out
         book = openpyxl.load_workbook(file, read_only=True, data_only=True)
@@ -71,6 +84,11 @@ def parse_xlsx(path: Path) -> ParsedDocument:
         read.warnings.append(
             f"formulas without a stored value were left empty ({unstored}): open the file in a spreadsheet program and "
             "save it"
+        )
+    if read.mapping and not read.records:
+        raise BadInput(
+            f"No sheet of {path.name} has the columns {read.mapping.id!r} and {read.mapping.title!r} that "
+            f"{read.mapping.source} names for the id and the title: correct the mapping or the workbook."
         )
     return _finish(read, path, stated)
 
@@ -138,24 +156,34 @@ def _trimmed(rows: _Sheet) -> _Sheet:
     return [row[left:] for row in rows]
 
 
-def _records(name: str, rows: _Sheet, warnings: list[str]) -> tuple[str, list[Clause]] | None:
-    """Return the records of a sheet with their text, or None where it is no catalogue."""
-    header = [catalog_key(_written(cell)) for cell in rows[0]]
+def _records(name: str, rows: _Sheet, read: _Workbook) -> tuple[str, list[Clause]] | None:
+    """Return the records of a sheet with their text, or None where it is no catalogue. Raises BadInput by a mapping."""
+    header = [column_key(_written(cell)) for cell in rows[0]]
     named = [column for column in header if column]
-    if not is_catalog(named) or len(named) != len(set(named)):
+    if not _is_catalog(named, read.mapping) or len(named) != len(set(named)):
         return None
     body = [row for row in rows[1:] if row]
+    if not body or any(len(row) > len(header) for row in body):
+        return None
     records: list[Row] = [
         {column: row[index] if index < len(row) else None for index, column in enumerate(header) if column}
         for row in body
     ]
+    table = make_table(records, typed=True)
+    columns = find_columns(table, read.mapping, f"sheet {name}")
     wrong: list[str] = []
-    text, clauses = write_records(records, wrong)
-    if not clauses or len(clauses) < _LEAST_RECORDS * len(body) or any(len(row) > len(header) for row in body):
+    text, clauses = write_records(table, columns, wrong)
+    if not clauses or len(clauses) < _LEAST_RECORDS * len(body):
         return None
-    warnings += [f"sheet {name}, {one}" for one in wrong[:20]]
-    warnings += [f"sheet {name}: {len(wrong) - 20} more rows were left out"] if len(wrong) > 20 else []
+    note = note_of(table, columns, advice="a mapping file beside the workbook can name others")
+    read.warnings += [f"sheet {name}, {one}" for one in wrong[:20]]
+    read.warnings += [f"sheet {name}: {len(wrong) - 20} more rows were left out"] if len(wrong) > 20 else []
+    read.warnings += [f"sheet {name}: {one}" for one in (*notes_of_doubt(table, columns), note) if one]
     return text, clauses
+
+
+def _is_catalog(named: Sequence[str], mapping: CatalogMapping | None) -> bool:
+    return {mapping.id, mapping.title} <= set(named) if mapping else is_catalog(named)
 
 
 def _blocks(rows: _Sheet) -> Iterator[_Sheet]:

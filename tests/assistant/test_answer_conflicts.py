@@ -19,7 +19,8 @@ from governance.access import Principal
 from governance.settings import DisclosureSettings
 from governance.trace import find_trace
 from ingest.pipeline import IngestRequest, run_ingest
-from ingest.publish import IngestTools, withdraw
+from ingest.publish import IngestTools
+from ingest.withdrawal import withdraw
 from tests.assistant.conftest import OWNER, TRAVEL, ScriptedModels
 
 QUESTION = "How much do hotel rooms cost at most a night?"
@@ -139,7 +140,7 @@ def test_nobody_is_told_what_a_document_says_that_they_may_not_read(
     assert ask(service).conflicts
     stranger = ask(service, principal=Principal("eve", "agent", ()))
     assert stranger.conflicts == ()
-    assert "150" not in str(stranger.to_value())
+    assert "150 dollars" not in str(stranger.to_value())
 
 
 def test_a_withdrawn_document_and_version_disagree_with_nothing(

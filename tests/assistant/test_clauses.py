@@ -19,7 +19,8 @@ from governance.settings import Settings
 from governance.store import Store
 from ingest.index import Condition
 from ingest.pipeline import IngestRequest, run_ingest
-from ingest.publish import IngestTools, withdraw
+from ingest.publish import IngestTools
+from ingest.withdrawal import withdraw
 from tests.assistant.clause_corpus import ACME, write_agreements
 from tests.assistant.conftest import OWNER, ScriptedModels
 

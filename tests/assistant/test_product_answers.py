@@ -20,7 +20,7 @@ from assistant.product_answers import (
     title_line,
     within,
 )
-from assistant.product_query import Limit, read_limits
+from assistant.product_limits import Limit, read_limits
 from ingest.documents import ParsedDocument
 from ingest.parse.catalog import parse_catalog
 from ingest.product_facts import ProductFacts, gather_facts

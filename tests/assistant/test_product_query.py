@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from assistant.product_query import Limit, boosts, read_limits, understand
+from assistant.product_limits import Limit, read_limits
+from assistant.product_query import boosts, understand
 from assistant.retrieve import Passage, best_of_each_record
 from ingest.documents import AttributeValue
 from ingest.index import Condition

@@ -19,7 +19,8 @@ from governance.errors import BadInput, NotFound, RefusedByPolicy
 from governance.trace import find_trace, search_traces
 from ingest.index import parse_filter
 from ingest.pipeline import IngestRequest, run_ingest
-from ingest.publish import IngestTools, withdraw
+from ingest.publish import IngestTools
+from ingest.withdrawal import withdraw
 from tests.assistant.conftest import OWNER, TRAVEL, ScriptedModels
 
 QUESTION = "How much do hotel rooms cost at most a night?"

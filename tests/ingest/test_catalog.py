@@ -77,6 +77,7 @@ def test_rows_that_cannot_be_read_are_named_and_left_out(tmp_path: Path) -> None
         "line 3 has 1 fields, 2 expected: left out",
         "record 3: the id 1 occurs twice: left out",
         "record 4: the id or the title is empty: left out",
+        "columns read as: id=id, title=title; catalogue.mapping.toml beside it can name others",
     )
 
 
@@ -110,3 +111,93 @@ def test_what_is_no_catalogue_is_refused_with_a_reason(tmp_path: Path, text: str
 def test_control_characters_never_reach_the_text(tmp_path: Path) -> None:
     parsed = parse_catalog(write(tmp_path, 'id,title\n1,"Ca\x07ble\x1b[31m\nblack"\n'))
     assert parsed.clauses[0].path == ("Ca ble [31m black",)
+
+
+MAPPED = (
+    "Artikel;Bezeichnung;Preis;Waehrung;Gewicht;Laenge;Farbe;Daten\n"
+    'K1;Kabel "lang";1.299,50;EUR;1,25;28,7 cm;rot;"{""power"": 60}"\n'
+    "K2;Netzteil;9,90;USD;0,8;1.200 mm;blau;\n"
+)
+MAPPING = """
+id = "Artikel"
+title = "Bezeichnung"
+decimal = ","
+delimiter = ";"
+[price]
+column = "Preis"
+currency_column = "Waehrung"
+[attributes]
+weight = { column = "Gewicht", unit = "kg" }
+length = "Laenge"
+colour = { column = "Farbe" }
+power = { unit = "W" }
+"""
+
+
+def test_a_mapping_names_columns_currency_units_and_the_decimal_mark(tmp_path: Path) -> None:
+    parsed = parse_catalog(write(tmp_path, MAPPED), MAPPING)
+    first, second = parsed.clauses
+    assert first.path == ('Kabel "lang"',)
+    assert first.attributes == {
+        "artikel": "K1",
+        "price_eur": 1299.5,
+        "waehrung": "EUR",
+        "weight": "1.25 kg",
+        "length": "28.7 cm",
+        "colour": "rot",
+        "power": "60 W",
+    }
+    assert parsed.text[first.start : first.end].split("\n")[2:5] == [
+        "Price: 1299.50 EUR",
+        "Waehrung: EUR",
+        "Weight: 1.25 kg",
+    ]
+    assert (second.attributes["price_usd"], second.attributes["length"]) == (9.9, "1200 mm")
+    assert parsed.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("mapping", "reason"),
+    [
+        ("id = ", "not valid TOML"),
+        ("[" * 2000, "not valid TOML"),
+        ('id = "Artikel"', "no column for the title"),
+        ('id = "SKU"\ntitle = "Bezeichnung"', r"names the column 'sku', which catalogue.csv does not have .*artikel"),
+        ('id = "power"\ntitle = "Bezeichnung"', "names the column 'power'"),
+        ('id = "Artikel"\ntitle = "Bezeichnung"\ncolour = "x"', "unknown key 'colour'; known are attributes, decimal"),
+        ('id = "Artikel"\ntitle = "Bezeichnung"\n[price]\ncolumn = "Preis"', "either currency"),
+        ('id = "Artikel"\ntitle = "Bezeichnung"\n[price]\ncurrency = "EUR"', "no column for the price"),
+        ('id = "Artikel"\ntitle = "Bezeichnung"\n[price]\nvat = 1', "unknown key 'vat' in price"),
+        ('id = "Artikel"\ntitle = "Bezeichnung"\n[attributes]\na = {unit = "stone"}', "unit 'stone', which is not"),
+        ('id = "Artikel"\ntitle = "Bezeichnung"\n[attributes]\na = 3', "a table of keys was expected"),
+        ('id = "Artikel"\ntitle = "Bezeichnung"\n[attributes]\na = "Farbe"\nb = "Farbe"', "'farbe' to two attributes"),
+        ('id = "Artikel"\ntitle = "Bezeichnung"\ndecimal = ";"', "decimal as ';'; '.' or ',' was expected"),
+        ('id = 3\ntitle = "Bezeichnung"', "id as 3, a text in quotes"),
+        ('id = ""\ntitle = "Bezeichnung"', "names no column for id"),
+    ],
+)  # fmt: skip
+def test_a_mapping_that_does_not_fit_is_refused_with_a_reason(tmp_path: Path, mapping: str, reason: str) -> None:
+    with pytest.raises(BadInput, match=reason):
+        parse_catalog(write(tmp_path, MAPPED), mapping)
+
+
+def test_what_is_guessed_without_a_mapping_is_said(tmp_path: Path) -> None:
+    parsed = parse_catalog(write(tmp_path, "sku;name;preis;gewicht\n1;Kabel;4,99 €;1,2 kg\n2;Hub;19,50 €;800 g\n"))
+    assert parsed.warnings == (
+        "columns read as: id=sku, title=name, price=preis (EUR), decimal comma; "
+        "catalogue.mapping.toml beside it can name others",
+    )
+    assert parsed.clauses[0].attributes == {"sku": "1", "preis_eur": 4.99, "gewicht": "1.2 kg"}
+    assert "Preis: 4.99 EUR\nGewicht: 1.2 kg" in parsed.text
+
+
+def test_columns_of_numbers_hold_numbers_and_codes_stay_text(tmp_path: Path) -> None:
+    parsed = parse_catalog(write(tmp_path, "id,title,ports,sizes,lot\n1,Hub,4,10,007\n2,Dock,2.50,large,1\n"))
+    assert parsed.clauses[0].attributes == {"id": "1", "ports": 4.0, "sizes": "10", "lot": "007"}
+    assert "Ports: 2.50" in parsed.text
+
+
+def test_numbers_that_can_be_read_in_two_ways_stay_text_and_are_named(tmp_path: Path) -> None:
+    parsed = parse_catalog(write(tmp_path, 'id,title,price,range\n1,Kit,"1,299","1,200 mm"\n'))
+    assert parsed.clauses[0].attributes == {"id": "1", "price": "1,299", "range": "1,200 mm"}
+    assert "numbers of price (1, such as 1,299), range (1, such as 1,200 mm)" in parsed.warnings[0]

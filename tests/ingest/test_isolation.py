@@ -334,6 +334,27 @@ def test_an_unchanged_ingest_starts_no_worker_and_a_cancelled_one_leaves_none(
     assert not is_running(workers[0])
 
 
+def test_whoever_waits_is_called_and_may_end_the_worker_at_once(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("hang")
+    workers: list[int] = []
+
+    def beat() -> None:
+        workers.extend(children())
+        if len(workers) >= 2:
+            raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with IsolatedParser(Caps(megabytes=256, seconds=60), parser=BAD) as opened:
+        with pytest.raises(KeyboardInterrupt):
+            opened.parse(tmp_path / "a.txt", beat=beat)
+        assert time.monotonic() - began < 10
+        assert workers
+        assert ends(workers[0])
+        assert opened.process_id is None
+        (tmp_path / "b.txt").write_text("fine")
+        assert opened.parse(tmp_path / "b.txt").text == "fine"
+
+
 def children() -> list[int]:
     lists = Path(f"/proc/{os.getpid()}/task").glob("*/children")
     return [int(child) for one in lists for child in one.read_text().split()]

@@ -18,10 +18,12 @@ from governance.errors import BadInput, Busy, NotFound, ProvenantError
 from governance.locks import hold
 from governance.release import live_release
 from governance.settings import Settings
+from ingest.generation_build import check_room
 from ingest.index import in_force, readable_by
 from ingest.pipeline import IngestReport, IngestRequest, run_ingest
-from ingest.publish import IngestTools, Progress, check_room, prune_generations, switch_generation, withdraw
+from ingest.publish import IngestTools, Progress, prune_generations, switch_generation
 from ingest.versions import read_corpus
+from ingest.withdrawal import withdraw
 
 
 @pytest.fixture
@@ -274,7 +276,8 @@ def test_an_older_generation_can_answer_again(tools: IngestTools, folder: Path) 
 
 def test_withdrawn_documents_leave_the_index(tools: IngestTools, folder: Path) -> None:
     ingest(tools, folder)
-    manifest = withdraw("leave.txt", "c", tools)
+    manifest = withdraw("leave.txt", "c", tools).release
+    assert manifest is not None
     index = tools.engine.open(manifest.collections["c"].generation)
     assert not any("days of leave" in chunk.text for chunk in index.scroll())
     index.close()

@@ -64,8 +64,8 @@ class Home:
     def serve(self, *arguments: str) -> str:
         process = self.start("serve", "--port", "0", *arguments)
         assert process.stdout is not None
-        line = process.stdout.readline()
-        assert "http://localhost:" in line, line
+        line = next((line for line in process.stdout if "http://localhost:" in line), "")  # after what stderr tells
+        assert line, "the server ended without an address"
         url = "http://127.0.0.1:" + line.split("localhost:")[1].split()[0]
         wait_for(lambda: httpx.get(f"{url}/healthz", timeout=2).status_code == 200)
         return url
@@ -125,7 +125,7 @@ def test_server_worker_and_command_line_at_once(place: Home, corpus: Path) -> No
         found = place.run("search", "hotel rooms", "--collection", "c", "--json")["passages"]
         assert found[0]["document"] == "travel.md"
     done = place.run("jobs", "show", job, "--json")
-    assert done["status"] == "done", done
+    assert done["status"] == "done", done["message"]
     assert done["result"]["counts"]["added"] == 12
     assert "Case 7.3" in str(place.run("search", "case 7.3 costs", "--collection", "c", "--json"))
     second = place.run("ask", QUESTION, "--collection", "c", "--json")
@@ -133,6 +133,21 @@ def test_server_worker_and_command_line_at_once(place: Home, corpus: Path) -> No
     assert httpx.get(f"{url}/healthz").json()["status"] == "ok"
     generations = place.run("index", "list", "--json")["generations"]
     assert next(one for one in generations if one["live"])["points"] == done["result"]["points"]
+
+
+def test_uploaded_file_answers_and_a_watched_folder_is_read(place: Home, corpus: Path, tmp_path: Path) -> None:
+    url = place.serve()
+    place.start("worker")
+    place.run("sources", "add", str(corpus), "--collection", "c", "--watch")
+    parking = tmp_path / "parking.txt"
+    parking.write_text("Parking costs 9 dollars a day.")
+    sent = place.run("uploads", "add", str(parking), "--collection", "c", "--server", url, "--json")
+    wait_for(lambda: place.run("jobs", "show", sent["job"], "--json")["status"] == "done")
+    wait_for(lambda: place.run("sources", "list", "--json")["sources"][0]["job"]["status"] == "done")
+    found = httpx.post(f"{url}/api/search", json={"query": "parking hotel", "collection": "c"}, timeout=60).json()
+    assert {passage["document"] for passage in found["passages"]} == {"parking.txt", "travel.md"}
+    place.run("uploads", "remove", "parking.txt", "--collection", "c")
+    wait_for(lambda: "Parking" not in str(place.run("search", "parking", "--collection", "c", "--json")))
 
 
 def test_the_page_the_traces_and_the_counters_are_served(place: Home, corpus: Path) -> None:
