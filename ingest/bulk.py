@@ -14,15 +14,10 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import os
 import secrets
-import signal
-import socket
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +25,7 @@ from governance.digests import digest_file
 from governance.errors import BadInput, ProvenantError
 from governance.settings import IndexSettings, JudgeSettings, ServerSettings, Settings, StoreSettings
 from ingest.artefacts import Artefacts
+from ingest.bulk_cluster import connected
 from ingest.catalog_mapping import read_mapping_text
 from ingest.embed import Embedder
 from ingest.isolation import IsolatedParser
@@ -37,19 +33,9 @@ from ingest.publish import IngestTools, Progress, ReadingTools, chunks_name, new
 from ingest.source_reading import check_size
 from ingest.sources import SourceFile
 
-LOCAL = "local"
-_LOOPBACK = "127.0.0.1"
-_KNOCK_SECONDS = 10.0
 _AHEAD_SHARE = 0.9  # of the progress: the rest is what one process does
 _EMBEDDER_MEGABYTES = 700
-_STORE_BYTES = 80 * 1024 * 1024  # what Ray wants at least; no text goes through it
 _MOST_BLOCKS = 2000  # files travel in so many parcels; each is read again where its reader is lost
-_QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
-}
 LoadEmbedder = Callable[[], Embedder]
 
 
@@ -142,7 +128,7 @@ def with_ray(tools: IngestTools, address: str, load_embedder: LoadEmbedder) -> I
         raise BadInput("Ray is not installed; `pip install 'provenant[ray]'` adds it, here and on every node.")
 
     def read_ahead(sources: Sequence[SourceFile], left_out: Set[str]) -> Sequence[SourceFile]:
-        with _mark(tools.settings.home) as mark, _connected(address):
+        with _mark(tools.settings.home) as mark, connected(address):
             plan = ReadingPlan(_without_secrets(tools.settings), load_embedder, left_out, mark, way_of(tools))
             return _read_on_cluster(sources, plan, tools.tell)
 
@@ -215,85 +201,6 @@ def _count_readers(nodes: Sequence[Mapping[str, Any]], megabytes: int) -> int:
             "lower PROVENANT_INGEST__PARSER_MEGABYTES or add a node."
         )
     return room
-
-
-@contextmanager
-def _connected(address: str) -> Iterator[None]:
-    """Connect to a cluster, or start one on this machine, and let go of it at the end."""
-    terminate = signal.getsignal(signal.SIGTERM)
-    with _environment({**_QUIET, **(_closed_off() if address == LOCAL else {})}):
-        import ray  # which reads some of it now, and hands it to what it starts
-
-        try:
-            _begin(address)
-            yield
-        except ray.exceptions.RayError as error:
-            raise _failed(address, error) from error
-        finally:
-            ray.shutdown()
-            if threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGTERM, terminate)  # Ray had put its own handler in its place
-
-
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Let environment variables hold during a block."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-def _begin(address: str) -> None:
-    import ray
-
-    here = {"include_dashboard": False, "object_store_memory": _STORE_BYTES} if address == LOCAL else {}
-    try:
-        if address != LOCAL:
-            _knock(address)
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **here)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise _failed(address, error) from error
-    if address == LOCAL and any(node["NodeManagerAddress"] != _LOOPBACK for node in ray.nodes()):
-        raise ProvenantError(
-            "Ray listens beyond this machine, since it was loaded for another cluster before; "
-            "run this ingest in a process of its own."
-        )
-
-
-def _knock(address: str) -> None:
-    """Raise BadInput or OSError where nothing listens: Ray itself goes on trying for many minutes."""
-    host, _, port = address.rpartition(":")
-    if "/" in address or not host or not port.isdigit():
-        raise BadInput(
-            f"The Ray cluster {address!r} cannot be joined; give the host and port of its head, as in head:6379, "
-            "from a machine that belongs to it, or `local`."
-        )
-    socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_SECONDS).close()
-
-
-def _failed(address: str, error: Exception) -> ProvenantError:
-    said = (str(error).strip() or repr(error)).split("\n")[0][:200]
-    return ProvenantError(f"The Ray cluster {address} failed ({said}). What was read is kept; run the ingest again.")
-
-
-@cache
-def _closed_off() -> Mapping[str, str]:
-    """Return what keeps a local cluster to this machine and this process: the loopback, and a token of its own.
-
-    Ray takes the loopback where it is told that it cannot form clusters, by the name that it has for other systems.
-    """
-    return {
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": secrets.token_hex(32),
-    }
 
 
 @contextmanager

@@ -15,21 +15,12 @@ import pytest
 from pydantic import SecretStr
 
 from benchmarks.kill_nine import contents_digest
-from governance.errors import ProvenantError
+from governance.errors import BadInput, ProvenantError
 from governance.jobs import Cancelled
 from governance.settings import IndexSettings, Settings
 from ingest.artefacts import Artefacts
-from ingest.bulk import (
-    LOCAL,
-    Reader,
-    ReadingPlan,
-    _closed_off,
-    _count_readers,
-    _without_secrets,
-    read_early,
-    way_of,
-    with_ray,
-)
+from ingest.bulk import Reader, ReadingPlan, _count_readers, _without_secrets, read_early, way_of, with_ray
+from ingest.bulk_cluster import LOCAL, _closed_off
 from ingest.index_edge import EdgeEngine
 from ingest.pipeline import IngestReport, IngestRequest, run_ingest
 from ingest.publish import IngestTools, Progress
@@ -125,6 +116,12 @@ def test_readers_are_as_many_as_the_nodes_have_room_for() -> None:
     assert _count_readers(nodes, 1024) == 6
     with pytest.raises(ProvenantError, match="No node of the Ray cluster has a core and"):
         _count_readers(nodes[2:], 1024)
+
+
+def test_what_to_install_is_told_where_ray_is_missing(tools: IngestTools, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(BadInput, match=r"pip install 'provenant\[ray\]'"):
+        with_ray(tools, LOCAL, WordEmbedder)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from governance.settings import IndexSettings, load_settings
 from ingest.index import open_engine
 from ingest.index_connection import Connection, connect
 from ingest.index_server import ServerEngine
+from ingest.pipeline import IngestRequest, run_ingest
+from ingest.publish import IngestTools
 from tests.ingest.test_index import ENTRIES
 from tests.qdrant_stand_in import Fault, StandIn, running_stand_in
 
@@ -210,3 +213,21 @@ def test_a_url_in_the_settings_opens_the_server(server: StandIn, monkeypatch: py
     assert engine.build("g1", ENTRIES[:5]) == 5
     assert isinstance(engine, ServerEngine)
     engine.close()
+
+
+def test_an_ingest_into_a_server_gives_the_generation_of_the_embedded_engine(
+    server: StandIn, connection: Connection, tools: IngestTools, tmp_path: Path
+) -> None:
+    (tmp_path / "travel.md").write_text("# Travel\n\nHotels cost at most 120 dollars a night.\n")
+    request = IngestRequest((tmp_path / "travel.md",), "c")
+    embedded = run_ingest(request, tools)
+    server.faults = [Fault(POINTS, "drop after")]
+    served = replace(tools, engine=engine_of(connection))
+    again = run_ingest(request, served)
+    assert (again.generation, again.points) == (embedded.generation, embedded.points)
+    answering = [engine.open(again.generation) for engine in (tools.engine, served.engine)]
+    found = [index.search_words("hotels", conditions=[], limit=5) for index in answering]
+    assert [chunk.id for chunk in found[0]] == [chunk.id for chunk in found[1]] != []
+    assert found[0][0].score == pytest.approx(found[1][0].score)
+    for index in answering:
+        index.close()
